@@ -1,0 +1,1 @@
+//! Capture, compose and compare layers: plan first, then execute.

@@ -1,0 +1,1 @@
+//! Bindings to libntfs-3g, generated from its headers.
