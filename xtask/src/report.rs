@@ -1,0 +1,74 @@
+//! What reaches the terminal: the only place that writes to standard output.
+
+use std::time::Duration;
+
+/// Prints one line of results.
+#[allow(clippy::print_stdout)] // the one printer
+pub(crate) fn line(text: impl AsRef<str>) {
+    println!("{}", text.as_ref());
+}
+
+/// Prints a remark on standard error, which is not part of the result.
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// A duration as a person reads it: `0.42 s`, `37.1 s`, `4 min 02 s`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 10.0 {
+        format!("{seconds:.2} s")
+    } else if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{} min {:02} s", time.as_secs() / 60, time.as_secs() % 60)
+    }
+}
+
+/// A table with one header row: columns as wide as their widest cell, numbers (cells that begin with a digit) to the right.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut push = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            let padding = " ".repeat(width - cell.chars().count());
+            let right = cell.starts_with(|first: char| first.is_ascii_digit());
+            let (before, after) = if right { (padding.as_str(), "") } else { ("", padding.as_str()) };
+            line.push_str(&format!("{before}{cell}{after}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    push(&mut header.iter().copied());
+    let rules: Vec<String> = header.iter().zip(&widths).map(|(_, width)| "-".repeat(*width)).collect();
+    push(&mut rules.iter().map(String::as_str));
+    for row in rows {
+        push(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_as_wide_as_its_widest_cells_and_puts_numbers_to_the_right() {
+        let rows =
+            vec![vec!["import".into(), "12.5 s".into()], vec!["compose the image".into(), "0.40 s".into()]];
+        let expected = "step               time\n-----------------  ------\nimport             12.5 s\ncompose the image  0.40 s\n";
+        assert_eq!(table(&["step", "time"], &rows), expected);
+    }
+
+    #[test]
+    fn times_are_shown_in_the_unit_a_person_would_choose() {
+        assert_eq!(duration(Duration::from_millis(420)), "0.42 s");
+        assert_eq!(duration(Duration::from_secs(242)), "4 min 02 s");
+    }
+}

@@ -1,0 +1,222 @@
+//! `cargo xtask test`: every check and test that this machine can run, in rings from quick to slow.
+//!
+//! Unit tests inside `src` are the pure ring; files under a crate's `tests` folder work with real disks and call real
+//! tools as second opinions. A test that lacks a tool or the test data prints `SKIPPED <name>: <reason>` and returns:
+//! such lines are counted and listed at the end. The last line, `N passed, N failed, N skipped`, is read by programs.
+
+mod tally;
+
+use crate::command::{command, search_path};
+use crate::metadata::{Workspace, cargo};
+use crate::{arch, command, report, setup};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tally::{Runner, Tally};
+
+/// A group of checks that is run, timed and shown as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ring {
+    /// Formatting
+    Fmt,
+    /// Clippy, with warnings as errors
+    Lint,
+    /// Dependencies between crates, unsafe code, folder names
+    Arch,
+    /// Building everything, tests included
+    Build,
+    /// Unit tests: no disks, no tools
+    Pure,
+    /// Tests on real disks and volumes, with other programs as second opinions
+    Tools,
+    /// Documentation without warnings, and its examples
+    Docs,
+}
+
+const ALL: [Ring; 7] = [Ring::Fmt, Ring::Lint, Ring::Arch, Ring::Build, Ring::Pure, Ring::Tools, Ring::Docs];
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Install what is lacking without asking
+    #[arg(long)]
+    yes: bool,
+    /// Only this ring (may be repeated) [default: all]
+    #[arg(long = "ring", value_name = "RING")]
+    rings: Vec<Ring>,
+}
+
+/// What happened to a ring.
+struct Outcome {
+    ring: Ring,
+    time: Duration,
+    tally: Tally,
+}
+
+/// The `test` task; `false` when anything failed.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    let workspace = Workspace::read()?;
+    let ready = setup::prepare(&[setup::Purpose::Test], arguments.yes, &workspace)?;
+    let session =
+        Session { nextest: command::find("cargo-nextest").is_some(), workspace, python: ready.python };
+    if session.nextest {
+        report::line("tests run under cargo nextest");
+    } else {
+        report::line("tests run under cargo test (cargo nextest is not installed)");
+    }
+    let chosen = if arguments.rings.is_empty() { ALL.to_vec() } else { arguments.rings.clone() };
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for ring in ALL.into_iter().filter(|ring| chosen.contains(ring)) {
+        report::line(format!("\n== {} ==", name(ring)));
+        let started = Instant::now();
+        let tally = session.run(ring)?;
+        let time = started.elapsed();
+        report::line(format!("== {}: {} in {}", name(ring), verdict(&tally), report::duration(time)));
+        let broken_build = ring == Ring::Build && tally.failed > 0;
+        outcomes.push(Outcome { ring, time, tally });
+        if broken_build {
+            report::line("the build is broken: the rings behind it were not run");
+            break;
+        }
+    }
+    Ok(summary(&outcomes))
+}
+
+struct Session {
+    workspace: Workspace,
+    nextest: bool,
+    python: std::path::PathBuf,
+}
+
+impl Session {
+    fn run(&self, ring: Ring) -> Result<Tally> {
+        match ring {
+            Ring::Fmt => self.check(&["fmt", "--all", "--check"], &[]),
+            Ring::Lint => {
+                self.check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+            }
+            Ring::Arch => {
+                let findings = arch::check(&self.workspace)?;
+                findings.iter().for_each(report::line);
+                Ok(Tally::of_check(findings.is_empty()))
+            }
+            Ring::Build => self.check(&["test", "--workspace", "--no-run"], &[]),
+            Ring::Pure => self.tests(&["--lib", "--bins"]),
+            Ring::Tools if self.workspace.has_target("test") => self.tests(&["--test", "*"]),
+            Ring::Tools => Ok(Tally::default()),
+            Ring::Docs => {
+                let mut tally = self.check(
+                    &["doc", "--workspace", "--no-deps", "--document-private-items"],
+                    &[("RUSTDOCFLAGS", "-D warnings")],
+                )?;
+                tally.add(self.stream(&["test", "--workspace", "--doc"], Runner::Libtest)?);
+                Ok(tally)
+            }
+        }
+    }
+
+    /// A check that either holds or not.
+    fn check(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Tally> {
+        let status = self
+            .cargo(arguments)
+            .envs(environment.iter().copied())
+            .status()
+            .with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;
+        Ok(Tally::of_check(status.success()))
+    }
+
+    fn tests(&self, selection: &[&str]) -> Result<Tally> {
+        if self.nextest {
+            // `--profile` is nextest's own (.config/nextest.toml): it writes what passing tests printed to a report.
+            let mut arguments =
+                vec!["nextest", "run", "--workspace", "--profile", "rings", "--no-tests", "pass"];
+            arguments.extend(selection);
+            let written = self.workspace.target_directory.join("nextest/rings/junit.xml");
+            if written.exists() {
+                std::fs::remove_file(&written)?;
+            }
+            let mut tally = self.stream(&arguments, Runner::Nextest)?;
+            if tally.passed() + tally.failed > 0 {
+                let text = std::fs::read_to_string(&written)
+                    .with_context(|| format!("the tests left no report at {}", written.display()))?;
+                tally.note_skips_in_report(&text);
+            }
+            Ok(tally)
+        } else {
+            let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
+            arguments.extend(selection);
+            arguments.extend(["--", "--show-output"]);
+            self.stream(&arguments, Runner::Libtest)
+        }
+    }
+
+    /// Runs cargo, shows what it says while it runs, and counts.
+    fn stream(&self, arguments: &[&str], runner: Runner) -> Result<Tally> {
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let mut command = self.cargo(arguments);
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;
+        drop(command); // our ends of the pipe, so that reading ends with the child
+        let mut tally = Tally::default();
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\n', '\r']);
+            report::line(text);
+            tally.read_line(runner, text);
+            line.clear();
+        }
+        let status = child.wait()?;
+        if !status.success() && tally.failed == 0 {
+            // It did not get as far as a failing test: a build error, a crash of the runner.
+            tally.failed = 1;
+        }
+        Ok(tally)
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = command(cargo());
+        command
+            .args(arguments)
+            .current_dir(&self.workspace.workspace_root)
+            .env("PATH", search_path())
+            .env("LAMINA_ORACLES", &self.python);
+        command
+    }
+}
+
+fn name(ring: Ring) -> String {
+    ring.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn verdict(tally: &Tally) -> String {
+    if tally.failed > 0 {
+        format!("FAILED ({} passed, {} failed)", tally.passed(), tally.failed)
+    } else if tally.passed() + tally.skipped() > 0 {
+        format!("ok ({} passed, {} skipped)", tally.passed(), tally.skipped())
+    } else {
+        "ok".to_owned()
+    }
+}
+
+/// Prints the closing table, the skipped tests and the closing line.
+fn summary(outcomes: &[Outcome]) -> bool {
+    let mut total = Tally::default();
+    let rows: Vec<Vec<String>> = outcomes
+        .iter()
+        .map(|outcome| vec![name(outcome.ring), verdict(&outcome.tally), report::duration(outcome.time)])
+        .collect();
+    for outcome in outcomes {
+        total.add(outcome.tally.clone());
+    }
+    report::line("");
+    report::line(report::table(&["ring", "result", "time"], &rows));
+    for skip in total.skips() {
+        report::line(format!("SKIPPED {skip}"));
+    }
+    report::line(format!("{} passed, {} failed, {} skipped", total.passed(), total.failed, total.skipped()));
+    total.failed == 0
+}
