@@ -1,0 +1,22 @@
+/* The headers of libntfs-3g that Lamina uses; bindgen reads this file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <sys/types.h>
+#include <sys/stat.h>
+#include <ntfs-3g/types.h>
+#include <ntfs-3g/layout.h>
+#include <ntfs-3g/volume.h>
+#include <ntfs-3g/device.h>
+#include <ntfs-3g/inode.h>
+#include <ntfs-3g/mft.h>
+#include <ntfs-3g/attrib.h>
+#include <ntfs-3g/attrlist.h>
+#include <ntfs-3g/bitmap.h>
+#include <ntfs-3g/cache.h>
+#include <ntfs-3g/dir.h>
+#include <ntfs-3g/index.h>
+#include <ntfs-3g/lcnalloc.h>
+#include <ntfs-3g/runlist.h>
+#include <ntfs-3g/security.h>
+#include <ntfs-3g/unistr.h>
