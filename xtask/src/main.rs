@@ -5,10 +5,13 @@
 
 mod arch;
 mod command;
+mod demo;
+mod lamina;
 mod metadata;
 mod report;
 mod rings;
 mod setup;
+mod sparse;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -28,6 +31,8 @@ enum Task {
     Setup(setup::Arguments),
     /// Run every check and test that this machine can, ring after ring
     Test(rings::Arguments),
+    /// Build an operating-system disk, layer two applications, publish and verify
+    Demo(demo::Arguments),
     /// Check who depends on whom, where `unsafe` is written and how folders are named
     Arch,
 }
@@ -36,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Setup(arguments) => setup::run(&arguments).map(|_| true),
         Task::Test(arguments) => rings::run(&arguments),
+        Task::Demo(arguments) => demo::run(&arguments).map(|()| true),
         Task::Arch => check_arch(),
     };
     match outcome {

@@ -25,7 +25,19 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// A table with one header row: columns as wide as their widest cell, numbers (cells that begin with a digit) to the right.
+/// An amount of bytes in binary units: `512 B`, `3.4 MiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// A table with one header row: columns as wide as their widest cell, columns of numbers to the right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
@@ -33,13 +45,16 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             *width = (*width).max(cell.chars().count());
         }
     }
+    let is_number = |cell: &String| cell.is_empty() || cell.starts_with(|first: char| first.is_ascii_digit());
+    let to_the_right: Vec<bool> = (0..header.len())
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).all(is_number))
+        .collect();
     let mut text = String::new();
     let mut push = |cells: &mut dyn Iterator<Item = &str>| {
         let mut line = String::new();
-        for (cell, width) in cells.zip(&widths) {
+        for ((cell, width), right) in cells.zip(&widths).zip(&to_the_right) {
             let padding = " ".repeat(width - cell.chars().count());
-            let right = cell.starts_with(|first: char| first.is_ascii_digit());
-            let (before, after) = if right { (padding.as_str(), "") } else { ("", padding.as_str()) };
+            let (before, after) = if *right { (padding.as_str(), "") } else { ("", padding.as_str()) };
             line.push_str(&format!("{before}{cell}{after}  "));
         }
         text.push_str(line.trim_end());
@@ -62,12 +77,14 @@ mod tests {
     fn a_table_is_as_wide_as_its_widest_cells_and_puts_numbers_to_the_right() {
         let rows =
             vec![vec!["import".into(), "12.5 s".into()], vec!["compose the image".into(), "0.40 s".into()]];
-        let expected = "step               time\n-----------------  ------\nimport             12.5 s\ncompose the image  0.40 s\n";
+        let expected = "step                 time\n-----------------  ------\nimport             12.5 s\ncompose the image  0.40 s\n";
         assert_eq!(table(&["step", "time"], &rows), expected);
     }
 
     #[test]
-    fn times_are_shown_in_the_unit_a_person_would_choose() {
+    fn amounts_are_shown_in_the_unit_a_person_would_choose() {
+        assert_eq!(bytes(511), "511 B");
+        assert_eq!(bytes(3 << 20), "3.0 MiB");
         assert_eq!(duration(Duration::from_millis(420)), "0.42 s");
         assert_eq!(duration(Duration::from_secs(242)), "4 min 02 s");
     }

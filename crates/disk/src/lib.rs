@@ -2,9 +2,27 @@
 //!
 //! Everything here counts in bytes unless a name says otherwise. Nothing here knows of files, Windows or layers.
 
+mod blocks;
 mod device;
+mod digest;
+mod extent;
+mod frozen;
+mod mapped;
+mod overlay;
+mod pages;
+mod window;
 
+pub mod partition;
+
+pub use blocks::BlockSet;
 pub use device::{BlockDevice, ByteSource, FileRegion, SourceId, SourceRange};
+pub use digest::{disk_digest, zero_block_digest};
+pub use extent::{Extent, ExtentMap, MapError, Segment, Segments};
+pub use frozen::{DirtyPages, DirtyRun, Frozen};
+pub use mapped::MappedDisk;
+pub use overlay::Overlay;
+pub use pages::PageBudget;
+pub use window::{SourceWindow, Window};
 
 /// The logical sector size that Lamina works with, in bytes. Disks with 4096-byte logical sectors (4Kn) are refused.
 pub const SECTOR: u64 = 512;

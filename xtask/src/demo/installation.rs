@@ -1,0 +1,229 @@
+//! Putting an application's files on a packaging disk with a program that is not Lamina.
+//!
+//! The Windows volume is taken out of the raw disk into a file of its own, changed there and put back: ntfs-3g mounts
+//! whole volumes only, and a loop device would need root. The first choice is the ntfs-3g driver through FUSE. Where
+//! it cannot mount, wimlib reads the volume into a WIM, adds the files to that, and applies the whole to the volume
+//! formatted anew, with the serial number it had.
+
+use super::applications::Application;
+use super::disk::{self, Partition};
+use super::steps::byte_bar;
+use crate::command::{command, find, output};
+use crate::{report, sparse};
+use anyhow::{Context, Result, bail};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a mount may take to appear and, when unmounted, to write what it still holds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Installs `application` on the Windows partition of the raw `disk`; gives the means that was used.
+pub(crate) fn install(
+    application: &Application,
+    disk: &Path,
+    windows: Partition,
+    work: &Path,
+) -> Result<&'static str> {
+    let volume = work.join("volume.img");
+    sparse::take_out(disk, windows.offset, windows.length, &volume)?;
+    let means = match Mount::new(&volume, &work.join("mount")) {
+        Ok(mount) => {
+            copy_files(application, &mount.folder)?;
+            mount.unmount()?;
+            "the ntfs-3g driver"
+        }
+        Err(reason) => {
+            report::note(&format!(
+                "the ntfs-3g driver cannot mount here ({reason:#}); wimlib-imagex does it instead"
+            ));
+            apply_with_wimlib(application, &volume, windows, work)?;
+            "wimlib-imagex, as the ntfs-3g driver cannot mount here"
+        }
+    };
+    sparse::put_in(&volume, disk, windows.offset)?;
+    std::fs::remove_file(&volume)?;
+    Ok(means)
+}
+
+/// A volume mounted by ntfs-3g, which runs as our child so that its end means that everything is written.
+struct Mount {
+    driver: Child,
+    folder: PathBuf,
+}
+
+impl Mount {
+    fn new(volume: &Path, folder: &Path) -> Result<Mount> {
+        std::fs::create_dir_all(folder)?;
+        let mut driver = command("ntfs-3g")
+            .args(["-o", "no_detach,big_writes,windows_names"])
+            .arg(volume)
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start ntfs-3g")?;
+        let started = Instant::now();
+        while !is_mounted(folder)? {
+            if let Some(status) = driver.try_wait()? {
+                let mut said = String::new();
+                if let Some(stderr) = driver.stderr.as_mut() {
+                    stderr.read_to_string(&mut said)?;
+                }
+                bail!("ntfs-3g ended with {status}: {}", said.trim().replace('\n', "; "));
+            }
+            if started.elapsed() > PATIENCE {
+                driver.kill()?;
+                bail!("ntfs-3g did not mount within {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Mount { driver, folder: folder.to_owned() })
+    }
+
+    fn unmount(mut self) -> Result<()> {
+        ask_to_unmount(&self.folder)?;
+        let status = self.driver.wait()?;
+        if !status.success() {
+            bail!("ntfs-3g ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Only after a failure is the mount still there; the failure is what gets reported.
+        if matches!(is_mounted(&self.folder), Ok(true))
+            && let Err(error) = ask_to_unmount(&self.folder)
+        {
+            report::note(&format!("{} is still mounted: {error:#}", self.folder.display()));
+        }
+    }
+}
+
+fn ask_to_unmount(folder: &Path) -> Result<()> {
+    let program = if find("fusermount3").is_some() { "fusermount3" } else { "fusermount" };
+    output(command(program).arg("-u").arg(folder))?;
+    Ok(())
+}
+
+fn is_mounted(folder: &Path) -> Result<bool> {
+    let folder = folder.canonicalize()?;
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    // The kernel writes a blank in a path as \040.
+    let written = folder.to_string_lossy().replace(' ', "\\040");
+    Ok(mounts.lines().any(|line| line.split(' ').nth(1) == Some(written.as_str())))
+}
+
+fn copy_files(application: &Application, root: &Path) -> Result<()> {
+    let bar = byte_bar(application.bytes(), application.name);
+    for (place, content) in &application.files {
+        let target = resolve(root, place)?;
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::copy(&content.source, &target)
+            .with_context(|| format!("cannot write {}", target.display()))?;
+        bar.inc(content.bytes);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Where `place` is below `root`, in the spelling that the volume has: the driver's names are case-sensitive, those of
+/// Windows are not.
+fn resolve(root: &Path, place: &str) -> Result<PathBuf> {
+    let mut path = root.to_owned();
+    for name in place.split('/') {
+        let exact = path.join(name);
+        if !exact.exists() && path.is_dir() {
+            let same = std::fs::read_dir(&path)?
+                .filter_map(|entry| Some(entry.ok()?.file_name()))
+                .find(|known| known.to_string_lossy().to_lowercase() == name.to_lowercase());
+            if let Some(known) = same {
+                path.push(known);
+                continue;
+            }
+        }
+        path = exact;
+    }
+    Ok(path)
+}
+
+fn apply_with_wimlib(
+    application: &Application,
+    volume: &Path,
+    windows: Partition,
+    work: &Path,
+) -> Result<()> {
+    let tree = work.join("tree");
+    for (place, content) in &application.files {
+        let target = tree.join(place);
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::hard_link(&content.source, &target)
+            .or_else(|_| std::fs::copy(&content.source, &target).map(drop))?;
+    }
+    let archive = work.join("volume.wim");
+    let wimlib = || {
+        let mut command = command("wimlib-imagex");
+        command.env("WIMLIB_IMAGEX_IGNORE_CASE", "1");
+        command
+    };
+    output(wimlib().args(["capture", "--compress=none"]).arg(volume).arg(&archive))?;
+    output(
+        wimlib()
+            .arg("update")
+            .arg(&archive)
+            .args(["1", "--command"])
+            .arg(format!("add '{}' '/'", tree.display())),
+    )?;
+    let serial = serial_number(volume)?;
+    disk::format_ntfs(volume, windows, "Windows")?;
+    set_serial_number(volume, windows.length, serial)?;
+    output(wimlib().arg("apply").arg(&archive).arg("1").arg(volume))?;
+    std::fs::remove_dir_all(&tree)?;
+    std::fs::remove_file(&archive)?;
+    Ok(())
+}
+
+/// The volume serial number stands at byte 0x48 of the boot sector, of which the last sector of the partition is a copy.
+const SERIAL_NUMBER_AT: u64 = 0x48;
+
+fn serial_number(volume: &Path) -> Result<[u8; 8]> {
+    let mut serial = [0; 8];
+    let mut file = File::open(volume)?;
+    file.seek(SeekFrom::Start(SERIAL_NUMBER_AT))?;
+    file.read_exact(&mut serial)?;
+    Ok(serial)
+}
+
+fn set_serial_number(volume: &Path, length: u64, serial: [u8; 8]) -> Result<()> {
+    let mut file = OpenOptions::new().write(true).open(volume)?;
+    for boot_sector in [0, length - 512] {
+        file.seek(SeekFrom::Start(boot_sector + SERIAL_NUMBER_AT))?;
+        file.write_all(&serial)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_in_the_spelling_that_the_volume_has() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("windows/SYSTEM32")).unwrap();
+        std::fs::write(root.path().join("windows/SYSTEM32/VcRuntime140.dll"), "").unwrap();
+        let found = resolve(root.path(), "Windows/System32/vcruntime140.dll").unwrap();
+        assert_eq!(found, root.path().join("windows/SYSTEM32/VcRuntime140.dll"));
+        let new = resolve(root.path(), "Windows/System32/New Folder/a.dll").unwrap();
+        assert_eq!(new, root.path().join("windows/SYSTEM32/New Folder/a.dll"));
+    }
+}
