@@ -4,6 +4,7 @@
 
 mod blocks;
 mod device;
+pub mod format;
 mod digest;
 mod extent;
 mod frozen;
