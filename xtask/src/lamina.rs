@@ -25,6 +25,11 @@ impl Lamina {
         Ok(Lamina { program: workspace.target_directory.join("release/lamina"), store })
     }
 
+    /// The same binary on another store.
+    pub(crate) fn on_store(&self, store: PathBuf) -> Lamina {
+        Lamina { program: self.program.clone(), store }
+    }
+
     /// `lamina plumbing VERB … --store DIR`, not yet started.
     pub(crate) fn plumbing<I, A>(&self, verb: &str, arguments: I) -> Command
     where

@@ -4,14 +4,18 @@
 //! knows none of the engine's crates: it drives the `lamina` binary and other programs from outside.
 
 mod arch;
+mod bench;
 mod command;
 mod demo;
+mod disk;
 mod lamina;
 mod metadata;
+mod mount;
 mod report;
 mod rings;
 mod setup;
 mod sparse;
+mod steps;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -33,6 +37,8 @@ enum Task {
     Test(rings::Arguments),
     /// Build an operating-system disk, layer two applications, publish and verify
     Demo(demo::Arguments),
+    /// Measure compose, export and capture beside other programs on the same trees
+    Bench(bench::Arguments),
     /// Check who depends on whom, where `unsafe` is written and how folders are named
     Arch,
 }
@@ -42,6 +48,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments).map(|_| true),
         Task::Test(arguments) => rings::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments).map(|()| true),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Arch => check_arch(),
     };
     match outcome {

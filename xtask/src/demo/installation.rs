@@ -6,19 +6,15 @@
 //! formatted anew, with the serial number it had.
 
 use super::applications::Application;
-use super::disk::{self, Partition};
-use super::steps::byte_bar;
-use crate::command::{command, find, output};
+use crate::command::{command, output};
+use crate::disk::{self, Partition};
+use crate::mount::Mount;
+use crate::steps::byte_bar;
 use crate::{report, sparse};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long a mount may take to appear and, when unmounted, to write what it still holds.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Installs `application` on the Windows partition of the raw `disk`; gives the means that was used.
 pub(crate) fn install(
@@ -31,7 +27,7 @@ pub(crate) fn install(
     sparse::take_out(disk, windows.offset, windows.length, &volume)?;
     let means = match Mount::new(&volume, &work.join("mount")) {
         Ok(mount) => {
-            copy_files(application, &mount.folder)?;
+            copy_files(application, mount.folder())?;
             mount.unmount()?;
             "the ntfs-3g driver"
         }
@@ -46,77 +42,6 @@ pub(crate) fn install(
     sparse::put_in(&volume, disk, windows.offset)?;
     std::fs::remove_file(&volume)?;
     Ok(means)
-}
-
-/// A volume mounted by ntfs-3g, which runs as our child so that its end means that everything is written.
-struct Mount {
-    driver: Child,
-    folder: PathBuf,
-}
-
-impl Mount {
-    fn new(volume: &Path, folder: &Path) -> Result<Mount> {
-        std::fs::create_dir_all(folder)?;
-        let mut driver = command("ntfs-3g")
-            .args(["-o", "no_detach,big_writes,windows_names"])
-            .arg(volume)
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start ntfs-3g")?;
-        let started = Instant::now();
-        while !is_mounted(folder)? {
-            if let Some(status) = driver.try_wait()? {
-                let mut said = String::new();
-                if let Some(stderr) = driver.stderr.as_mut() {
-                    stderr.read_to_string(&mut said)?;
-                }
-                bail!("ntfs-3g ended with {status}: {}", said.trim().replace('\n', "; "));
-            }
-            if started.elapsed() > PATIENCE {
-                driver.kill()?;
-                bail!("ntfs-3g did not mount within {} s", PATIENCE.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(Mount { driver, folder: folder.to_owned() })
-    }
-
-    fn unmount(mut self) -> Result<()> {
-        ask_to_unmount(&self.folder)?;
-        let status = self.driver.wait()?;
-        if !status.success() {
-            bail!("ntfs-3g ended with {status}");
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Only after a failure is the mount still there; the failure is what gets reported.
-        if matches!(is_mounted(&self.folder), Ok(true))
-            && let Err(error) = ask_to_unmount(&self.folder)
-        {
-            report::note(&format!("{} is still mounted: {error:#}", self.folder.display()));
-        }
-    }
-}
-
-fn ask_to_unmount(folder: &Path) -> Result<()> {
-    let program = if find("fusermount3").is_some() { "fusermount3" } else { "fusermount" };
-    output(command(program).arg("-u").arg(folder))?;
-    Ok(())
-}
-
-fn is_mounted(folder: &Path) -> Result<bool> {
-    let folder = folder.canonicalize()?;
-    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    // The kernel writes a blank in a path as \040.
-    let written = folder.to_string_lossy().replace(' ', "\\040");
-    Ok(mounts.lines().any(|line| line.split(' ').nth(1) == Some(written.as_str())))
 }
 
 fn copy_files(application: &Application, root: &Path) -> Result<()> {

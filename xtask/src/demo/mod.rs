@@ -5,22 +5,20 @@
 //! plumbing commands as a script would.
 
 mod applications;
-mod disk;
 mod installation;
-mod steps;
 mod verification;
 mod windows_tree;
 
+use crate::disk::{self, Partition};
 use crate::lamina::Lamina;
 use crate::metadata::Workspace;
+use crate::steps::Steps;
 use crate::{report, setup, sparse};
 use anyhow::{Context, Result, bail};
 use applications::Application;
 use clap::Args;
-use disk::Partition;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use steps::Steps;
 use verification::Oracle;
 
 #[derive(Debug, Args)]
@@ -40,6 +38,9 @@ pub(crate) struct Arguments {
 macro_rules! arguments {
     ($($argument:expr),* $(,)?) => { Vec::<OsString>::from([$(OsString::from($argument)),*]) };
 }
+
+/// The size of the operating-system disk, in bytes; almost all of it is a hole.
+const DISK_BYTES: u64 = 20 << 30;
 
 const OS: &str = "os:Windows@1";
 
@@ -120,7 +121,7 @@ fn build_os_disk(steps: &mut Steps, work: &Path) -> Result<PathBuf> {
     })?;
     steps.quiet("build the operating-system disk", |_| {
         let disk = work.join("os.raw");
-        disk::make(&disk, &tree, work)?;
+        disk::make(&disk, DISK_BYTES, &tree, work)?;
         let remark = format!(
             "GPT, EFI system + Microsoft reserved + Windows (NTFS, written by wimlib): {} of data on {}",
             report::bytes(sparse::allocated(&disk)?),

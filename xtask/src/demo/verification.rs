@@ -2,9 +2,9 @@
 //! sleuthkit, 7z and dissect.ntfs.
 
 use super::applications::Application;
-use super::disk::{self, Partition};
 use super::windows_partition;
 use crate::command::{command, output};
+use crate::disk::{self, Partition};
 use crate::sparse;
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,9 +12,6 @@ use std::process::Stdio;
 /// What partition tables count in, in bytes.
 const SECTOR: u64 = 512;
 
-/// The size of the demo's operating-system disk in bytes; almost all of it is a hole.
-const DISK_BYTES: u64 = 20 << 30;
-
 /// One partition of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Partition {
@@ -31,9 +28,10 @@ impl Partition {
     }
 }
 
-/// Makes `disk`: GPT with EFI system, Microsoft reserved and Windows partitions; the last holds `tree`.
-pub(crate) fn make(disk: &Path, tree: &Path, work: &Path) -> Result<()> {
-    File::create(disk)?.set_len(DISK_BYTES)?;
+/// Makes `disk`, `bytes` long and almost all of it a hole: GPT with EFI system, Microsoft reserved and Windows
+/// partitions; the last holds `tree`. Gives the Windows partition.
+pub(crate) fn make(disk: &Path, bytes: u64, tree: &Path, work: &Path) -> Result<Partition> {
+    File::create(disk)?.set_len(bytes)?;
     partition(
         disk,
         "label: gpt\n\
@@ -49,7 +47,7 @@ pub(crate) fn make(disk: &Path, tree: &Path, work: &Path) -> Result<()> {
     File::create(&image)?.set_len(system.length)?;
     output(command("mkfs.vfat").args(["-F", "32", "-n", "SYSTEM"]).arg(&image))?;
     let remark = work.join("README.TXT");
-    std::fs::write(&remark, "This disk was made by Lamina's demo. It has no boot loader.\r\n")?;
+    std::fs::write(&remark, "This disk was made by the project's own tasks. It has no boot loader.\r\n")?;
     output(command("mmd").arg("-i").arg(&image).args(["::/EFI", "::/EFI/Microsoft"]))?;
     output(command("mcopy").arg("-i").arg(&image).arg(&remark).arg("::/EFI/Microsoft/"))?;
     sparse::put_in(&image, disk, system.offset)?;
@@ -64,7 +62,7 @@ pub(crate) fn make(disk: &Path, tree: &Path, work: &Path) -> Result<()> {
     sparse::put_in(&image, disk, windows.offset)?;
     std::fs::remove_file(&archive)?;
     std::fs::remove_file(&image)?;
-    Ok(())
+    Ok(windows)
 }
 
 /// Makes `image` an empty NTFS volume that fits `partition`.
@@ -82,7 +80,7 @@ pub(crate) fn format_ntfs(image: &Path, partition: Partition, label: &str) -> Re
 }
 
 /// Writes a partition table in sfdisk's language.
-pub(crate) fn partition(disk: &Path, script: &str) -> Result<()> {
+fn partition(disk: &Path, script: &str) -> Result<()> {
     let mut child = command("sfdisk")
         .arg("--quiet")
         .arg(disk)

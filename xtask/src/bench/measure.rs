@@ -1,0 +1,91 @@
+//! Measuring whole processes: wall clock, processor time and peak memory of one child.
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use wait4::Wait4;
+
+/// What one run of a program took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Run {
+    /// Seconds from start to end.
+    pub(crate) wall: f64,
+    /// Seconds of processor time in the program and its children.
+    pub(crate) user: f64,
+    /// Seconds of processor time in the kernel on their behalf.
+    pub(crate) system: f64,
+    /// The largest resident memory of the program, in bytes.
+    pub(crate) peak_bytes: u64,
+}
+
+impl Run {
+    /// This run and `next` after it, as one.
+    pub(crate) fn then(self, next: Run) -> Run {
+        Run {
+            wall: self.wall + next.wall,
+            user: self.user + next.user,
+            system: self.system + next.system,
+            peak_bytes: self.peak_bytes.max(next.peak_bytes),
+        }
+    }
+}
+
+/// Runs `command` to its end and measures it. Dirty pages of earlier runs are written first, so that no run pays for
+/// another.
+pub(crate) fn run(command: &mut Command) -> Result<Run> {
+    rustix::fs::sync();
+    let said = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
+    let started = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+    let used = child.wait4()?;
+    let wall = started.elapsed();
+    if !used.status.success() {
+        let mut text = String::new();
+        let mut said = said;
+        std::io::Seek::rewind(&mut said)?;
+        std::io::Read::read_to_string(&mut said, &mut text)?;
+        bail!("`{}` ended with {}: {}", crate::command::typed(command), used.status, text.trim());
+    }
+    Ok(Run {
+        wall: wall.as_secs_f64(),
+        user: used.rusage.utime.as_secs_f64(),
+        system: used.rusage.stime.as_secs_f64(),
+        peak_bytes: used.rusage.maxrss,
+    })
+}
+
+/// The middle of some figures; of an even number, the mean of the two in the middle.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => figures[middle],
+        _ => f64::midpoint(figures[middle - 1], figures[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_figure() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn a_run_is_measured_and_a_failing_one_says_why() {
+        let used = run(crate::command::command("sleep").arg("0.05")).unwrap();
+        assert!((0.05..5.0).contains(&used.wall), "{used:?}");
+        assert!(used.peak_bytes > 100_000, "{used:?}");
+        let error = run(crate::command::command("sh").args(["-c", "echo no room >&2; exit 4"])).unwrap_err();
+        assert!(error.to_string().ends_with("no room"), "{error}");
+    }
+}
