@@ -132,7 +132,8 @@ impl Session {
             let mut arguments =
                 vec!["nextest", "run", "--workspace", "--profile", "rings", "--no-tests", "pass"];
             arguments.extend(selection);
-            let written = self.workspace.target_directory.join("nextest/rings/junit.xml");
+            // nextest's own folder is below the workspace, wherever cargo's target folder is.
+            let written = self.workspace.workspace_root.join("target/nextest/rings/junit.xml");
             if written.exists() {
                 std::fs::remove_file(&written)?;
             }

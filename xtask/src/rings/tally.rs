@@ -71,6 +71,9 @@ impl Tally {
                 if line.starts_with("Summary [") {
                     self.returned += count_before(line, " passed");
                     self.failed += count_before(line, " failed") + count_before(line, " timed out");
+                    for _ in 0..count_before(line, " skipped") {
+                        self.left_out.push("(nextest does not name it): marked #[ignore]".to_owned());
+                    }
                 }
             }
         }
@@ -161,13 +164,20 @@ mod tests {
     fn nextest_s_summary_and_report_are_read() {
         let mut tally = read(
             Runner::Nextest,
-            "     Summary [   1.204s] 12 tests run: 10 passed (1 slow), 1 failed, 1 timed out, 0 skipped\n",
+            "     Summary [   1.204s] 12 tests run: 10 passed (1 slow), 1 failed, 1 timed out, 1 skipped\n",
         );
         tally.note_skips_in_report(
             "<system-out>SKIPPED reads_vhdx: qemu-img is &lt;absent&gt;\n</system-out>\n<system-err>\nSKIPPED other: no data</system-err>",
         );
         assert_eq!((tally.passed(), tally.failed), (8, 2));
-        assert_eq!(tally.skips().collect::<Vec<_>>(), ["reads_vhdx: qemu-img is <absent>", "other: no data"]);
+        assert_eq!(
+            tally.skips().collect::<Vec<_>>(),
+            [
+                "reads_vhdx: qemu-img is <absent>",
+                "other: no data",
+                "(nextest does not name it): marked #[ignore]"
+            ]
+        );
     }
 
     #[test]
