@@ -1,4 +1,5 @@
 /* The headers of libntfs-3g that Lamina uses; bindgen reads this file. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -8,6 +8,7 @@ mod bitmap;
 pub mod boot;
 mod bytes;
 pub mod content;
+pub mod edit;
 pub mod lznt1;
 mod mft;
 pub mod record;

@@ -1,0 +1,777 @@
+//! The calls of the editor: nodes made, named, changed and removed.
+
+use super::file_name::{Duplicated, FileName, namespace, same, short_units, units};
+use super::library::{ENCRYPTED, Element, Inode, NameIndex, SPARSE, ViewIndex, attribute_type as kind};
+use super::property::{EFS, Properties, file_attribute};
+use super::stream::{Body, Ready, Writer, validate};
+use super::{Editor, FileId};
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+use volume::{Error, Metadata, Name, NewStream, Result, Security, Times};
+
+/// $I30 in UTF-16: the index of names, and its attributes.
+const I30: &[u16] = &[b'$' as u16, b'I' as u16, b'3' as u16, b'0' as u16];
+/// $R: the index of $Extend\$Reparse.
+const R: &[u16] = &[b'$' as u16, b'R' as u16];
+/// $O: the index of $Extend\$ObjId.
+const O: &[u16] = &[b'$' as u16, b'O' as u16];
+
+/// What a node gets whose source volume has no security descriptors and whose parent has none either: full access for
+/// SYSTEM and Administrators, reading for everyone else, owned by Administrators.
+#[rustfmt::skip]
+const DEFAULT_DESCRIPTOR: &[u8] = &[
+    1, 0, 4, 0x80, 0x14, 0, 0, 0, 0x24, 0, 0, 0, 0, 0, 0, 0, 0x34, 0, 0, 0,  // owner, group, no SACL, DACL
+    1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0,                    // S-1-5-32-544
+    1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0,
+    2, 0, 0x48, 0, 3, 0, 0, 0,                                               // DACL, 3 entries
+    0, 0, 0x14, 0, 0xff, 1, 0x1f, 0, 1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0,  // S-1-5-18: all
+    0, 0, 0x18, 0, 0xff, 1, 0x1f, 0, 1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0,
+    0, 0, 0x14, 0, 0xa9, 0, 0x12, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,     // S-1-1-0: read and execute
+];
+
+/// An attribute to be made.
+struct Item<'a> {
+    kind: u32,
+    name: Cow<'a, [u16]>,
+    flags: u16,
+    body: Body<'a>,
+    /// Whether the value may leave the record.
+    movable: bool,
+}
+
+impl<'a> Item<'a> {
+    fn resident(kind: u32, name: &'a [u16], value: impl Into<Cow<'a, [u8]>>, movable: bool) -> Item<'a> {
+        Item { kind, name: name.into(), flags: 0, body: Body::Resident(value.into()), movable }
+    }
+
+    fn stream(ready: Ready<'a>) -> Item<'a> {
+        Item {
+            kind: kind::DATA,
+            name: ready.name.into(),
+            flags: ready.flags,
+            body: ready.body,
+            movable: true,
+        }
+    }
+
+    /// Bytes in the record.
+    fn bytes(&self) -> usize {
+        match &self.body {
+            Body::Resident(value) => Inode::resident_bytes(self.name.len(), value.len()),
+            Body::Clusters(stream) => {
+                let pairs = stream.encode(0, usize::MAX).bytes.len();
+                stream.header_bytes(self.name.len()) + pairs.next_multiple_of(8)
+            }
+        }
+    }
+}
+
+/// The attribute flags that repeat how the main stream is kept. The library refuses a node where they differ.
+fn main_stream_flags(streams: &[Ready<'_>]) -> u32 {
+    let Some(main) = streams.iter().find(|stream| stream.name.is_empty()) else { return 0 };
+    let sparse = if main.flags & SPARSE != 0 { file_attribute::SPARSE } else { 0 };
+    let encrypted = if main.flags & ENCRYPTED != 0 { file_attribute::ENCRYPTED } else { 0 };
+    sparse | encrypted
+}
+
+/// The value of $STANDARD_INFORMATION, long form; what is zero here has no meaning without quotas and a journal.
+fn standard_information(times: &Times, flags: u32, security_id: u32) -> [u8; 72] {
+    let mut value = [0; 72];
+    for (at, time) in [(0, times.created), (8, times.modified), (16, times.changed), (24, times.accessed)] {
+        value[at..at + 8].copy_from_slice(&time.to_le_bytes());
+    }
+    value[32..36].copy_from_slice(&flags.to_le_bytes());
+    value[52..56].copy_from_slice(&security_id.to_le_bytes());
+    value
+}
+
+impl Editor {
+    pub(super) fn make(
+        &mut self,
+        directory: bool,
+        parent: FileId,
+        name: &Name,
+        short: Option<&Name>,
+        metadata: &Metadata,
+        streams: &[NewStream<'_>],
+    ) -> Result<FileId> {
+        self.usable()?;
+        let properties = Properties::of(metadata)?;
+        validate(streams, self.volume.cluster())?;
+        if directory && streams.iter().any(|stream| stream.name.is_empty()) {
+            let reason = "directories have only named streams".to_owned();
+            return Err(Error::NotExpressible { what: format!("the main stream of {name}"), reason });
+        }
+        let names = self.name_pair(name, short)?;
+        let dir = self.directory(parent.0)?;
+        for (_, units) in &names {
+            self.refuse_collision(dir, units)?;
+        }
+        let security_id = self.security_id(&metadata.security, dir.security_id())?;
+
+        let mut ready = Vec::with_capacity(streams.len());
+        for stream in streams {
+            ready.push(self.prepare(stream)?);
+        }
+        let has_main = ready.iter().any(|stream| stream.name.is_empty());
+        if !directory && !has_main {
+            // Every file has one, and readers count on it.
+            ready.push(Ready { name: Vec::new(), flags: 0, body: Body::Resident(Cow::Borrowed(&[])) });
+        }
+
+        let created = Inode::create(&self.volume);
+        let inode = self.check("create", name, created)?;
+        let flags = own_flags(metadata.attributes, &properties) | main_stream_flags(&ready);
+        if directory {
+            inode.set_directory();
+        }
+        inode.set_flags(flags);
+        inode.set_times(&metadata.times);
+        inode.set_security_id(security_id);
+        inode.set_names(names.len() as u16);
+
+        let information = standard_information(&metadata.times, flags, security_id);
+        let index_root = directory.then(|| self.empty_index_root());
+        let mut items = vec![Item::resident(kind::STANDARD_INFORMATION, &[], &information[..], false)];
+        // The names come last, when the sizes are known, but take their room now.
+        let name_bytes: usize =
+            names.iter().map(|(_, units)| Inode::resident_bytes(0, 66 + 2 * units.len())).sum();
+        if let Some(value) = &index_root {
+            items.push(Item::resident(kind::INDEX_ROOT, I30, &value[..], false));
+        }
+        items.extend(ready.into_iter().map(Item::stream));
+        items.extend(
+            properties
+                .attributes()
+                .map(|(kind, name, value, movable)| Item::resident(kind, name, value, movable)),
+        );
+        let room = inode.room().saturating_sub(name_bytes);
+        self.fit(&mut items, room, name)?;
+
+        let (size, allocated) = main_item(&items);
+        inode.set_main_stream(size, allocated);
+        let duplicated = Duplicated {
+            times: metadata.times,
+            size,
+            allocated,
+            attributes: flags,
+            directory,
+            tag_or_ea: properties.tag_or_ea(),
+        };
+        for (namespace, units) in &names {
+            let file_name = FileName::new(dir.reference(), *namespace, units, &duplicated);
+            let added = inode.add_resident(&self.volume, kind::FILE_NAME, &[], &file_name.0, 0);
+            self.check("name", name, added)?;
+            self.insert_name(dir, &file_name, units, inode.reference(), name)?;
+        }
+        self.add_items(inode, &items, name)?;
+        self.index_properties(inode, &properties, name)?;
+        if directory {
+            self.empty_directories.insert(inode.number());
+        }
+        let number = inode.number();
+        self.close_node(inode)?;
+        Ok(FileId(number))
+    }
+
+    pub(super) fn link(&mut self, file: FileId, parent: FileId, name: &Name) -> Result<()> {
+        let units = units(name)?;
+        let inode = self.node(file)?;
+        if inode.is_directory() {
+            self.close_node(inode)?;
+            let reason = "directories have one name".to_owned();
+            return Err(Error::NotExpressible { what: format!("the link {name}"), reason });
+        }
+        let dir = self.directory(parent.0)?;
+        self.refuse_collision(dir, &units)?;
+        if inode.names() >= MAX_LINKS {
+            let reason = format!("its file has {MAX_LINKS} names already");
+            return Err(Error::NotExpressible { what: format!("the link {name}"), reason });
+        }
+        let duplicated = self.duplicated(inode)?;
+        let file_name = FileName::new(dir.reference(), namespace::POSIX, &units, &duplicated);
+        let added = inode.add_resident(&self.volume, kind::FILE_NAME, &[], &file_name.0, 0);
+        self.check("link", name, added)?;
+        self.insert_name(dir, &file_name, &units, inode.reference(), name)?;
+        inode.set_names(inode.names() + 1);
+        self.close_node(inode)
+    }
+
+    pub(super) fn unlink(&mut self, node: FileId, parent: FileId, name: &Name) -> Result<()> {
+        let units = units(name)?;
+        let inode = self.node(node)?;
+        let names = self.file_names(inode)?;
+        let Some(long) = names.iter().find(|found| {
+            found.parent() == parent.0 && found.namespace() != namespace::DOS && found.units() == units
+        }) else {
+            self.close_node(inode)?;
+            let reason = format!("node {} has no such name in directory {}", node.0, parent.0);
+            return Err(Error::NotExpressible { what: format!("the removal of {name}"), reason });
+        };
+        if inode.is_directory() && !self.is_empty_directory(inode)? {
+            self.close_node(inode)?;
+            let reason = "the directory is not empty".to_owned();
+            return Err(Error::NotExpressible { what: format!("the removal of {name}"), reason });
+        }
+        let mut gone = vec![long];
+        if long.namespace() == namespace::WIN32 {
+            gone.extend(names.iter().find(|found| is_short_name_in(found, parent)));
+        }
+        let last = gone.len() == names.len();
+        let dir = self.directory(parent.0)?;
+        for found in &gone {
+            let removed = NameIndex(dir).remove(&found.0);
+            self.check("unlink", name, removed)?;
+            self.forget_name(&found.units());
+            // A record that is given back keeps its last names, as Windows leaves them.
+            if !last {
+                self.remove_attribute(inode, |kind, value| kind == kind::FILE_NAME && value == found.0)?;
+            }
+        }
+        inode.set_names(inode.names().saturating_sub(gone.len() as u16));
+        if !last {
+            return self.close_node(inode);
+        }
+        self.unindex_properties(inode)?;
+        self.empty_directories.remove(&inode.number());
+        for runs in self.attribute_runs(inode, 0)? {
+            self.release(&runs)?;
+        }
+        let deleted = inode.delete(&self.volume);
+        self.check("delete", name, deleted)
+    }
+
+    pub(super) fn set_metadata(&mut self, node: FileId, metadata: &Metadata) -> Result<()> {
+        let properties = Properties::of(metadata)?;
+        let inode = self.node(node)?;
+        let what = format!("node {}", node.0);
+        let lengthened = inode.lengthen_standard_information();
+        self.check("change", &what, lengthened)?;
+        let security_id = match metadata.security {
+            Security::None => inode.security_id(),
+            _ => self.security_id(&metadata.security, 0)?,
+        };
+        self.unindex_properties(inode)?;
+        for kind in [kind::REPARSE_POINT, kind::OBJECT_ID, kind::EA_INFORMATION, kind::EA] {
+            self.remove_whole_attribute(inode, kind, None)?;
+        }
+        self.remove_whole_attribute(inode, kind::LOGGED_UTILITY_STREAM, Some(EFS))?;
+        if security_id != 0 {
+            self.remove_whole_attribute(inode, kind::SECURITY_DESCRIPTOR, None)?;
+            inode.set_security_id(security_id);
+        }
+        let streams = inode.flags() & (file_attribute::SPARSE | file_attribute::ENCRYPTED);
+        let streams = if inode.is_directory() { 0 } else { streams };
+        inode.set_flags(own_flags(metadata.attributes, &properties) | streams);
+        inode.set_times(&metadata.times);
+        let mut items: Vec<_> = properties
+            .attributes()
+            .map(|(kind, name, value, movable)| Item::resident(kind, name, value, movable))
+            .collect();
+        self.fit(&mut items, inode.room(), &what)?;
+        self.add_items(inode, &items, &what)?;
+        self.index_properties(inode, &properties, &what)?;
+        self.refresh_names(inode)?;
+        self.close_node(inode)
+    }
+
+    pub(super) fn set_streams(&mut self, node: FileId, streams: &[NewStream<'_>]) -> Result<()> {
+        validate(streams, self.volume.cluster())?;
+        let inode = self.node(node)?;
+        let what = format!("node {}", node.0);
+        if inode.is_directory() && streams.iter().any(|stream| stream.name.is_empty()) {
+            self.close_node(inode)?;
+            let reason = "directories have only named streams".to_owned();
+            return Err(Error::NotExpressible { what: format!("the main stream of {what}"), reason });
+        }
+        let mut ready = Vec::with_capacity(streams.len());
+        for stream in streams {
+            ready.push(self.prepare(stream)?);
+        }
+        if !inode.is_directory() && !ready.iter().any(|stream| stream.name.is_empty()) {
+            ready.push(Ready { name: Vec::new(), flags: 0, body: Body::Resident(Cow::Borrowed(&[])) });
+        }
+        self.remove_whole_attribute(inode, kind::DATA, None)?;
+        if !inode.is_directory() {
+            let flags = main_stream_flags(&ready);
+            let own = inode.flags() & !(file_attribute::SPARSE | file_attribute::ENCRYPTED);
+            inode.set_flags(own | flags);
+        }
+        let mut items: Vec<_> = ready.into_iter().map(Item::stream).collect();
+        self.fit(&mut items, inode.room(), &what)?;
+        if !inode.is_directory() {
+            let (size, allocated) = main_item(&items);
+            inode.set_main_stream(size, allocated);
+        }
+        self.add_items(inode, &items, &what)?;
+        self.refresh_names(inode)?;
+        self.close_node(inode)
+    }
+
+    pub(super) fn set_short_name(
+        &mut self,
+        node: FileId,
+        parent: FileId,
+        name: &Name,
+        short: Option<&Name>,
+    ) -> Result<()> {
+        let pair = self.name_pair(name, short)?;
+        let inode = self.node(node)?;
+        let mut names = self.file_names(inode)?;
+        let what = format!("the short name of {name}");
+        let long_units = &pair[0].1;
+        let Some(long) = names.iter().position(|found| {
+            found.parent() == parent.0 && found.namespace() != namespace::DOS && found.units() == *long_units
+        }) else {
+            self.close_node(inode)?;
+            let reason = format!("node {} has no such name in directory {}", node.0, parent.0);
+            return Err(Error::NotExpressible { what, reason });
+        };
+        let mut long = names.swap_remove(long);
+        let old = names.iter().find(|found| is_short_name_in(found, parent)).cloned();
+        let old = old.filter(|_| long.namespace() == namespace::WIN32);
+        let elsewhere =
+            names.iter().any(|found| found.namespace() & namespace::DOS != 0 && Some(found) != old.as_ref());
+        if short.is_some() && elsewhere {
+            self.close_node(inode)?;
+            let reason = "another name of the file has one, and Windows keeps one per file".to_owned();
+            return Err(Error::NotExpressible { what, reason });
+        }
+        let dir = self.directory(parent.0)?;
+        if let [_, (_, units)] = &pair[..]
+            && old.as_ref().is_none_or(|old| !same(self.volume.upcase(), &old.units(), units))
+        {
+            self.refuse_collision(dir, units)?;
+        }
+
+        if let Some(old) = &old {
+            let removed = NameIndex(dir).remove(&old.0);
+            self.check("remove a name", &what, removed)?;
+            self.forget_name(&old.units());
+            self.remove_attribute(inode, |kind, value| kind == kind::FILE_NAME && value == old.0)?;
+            inode.set_names(inode.names().saturating_sub(1));
+        }
+        let before = long.0.clone();
+        long.set_duplicated(&self.duplicated(inode)?);
+        long.set_namespace(pair[0].0);
+        self.change_attribute(inode, kind::FILE_NAME, |value| {
+            if value == before {
+                value.copy_from_slice(&long.0);
+            }
+        })?;
+        let updated = NameIndex(dir).update(&long.0);
+        self.check("change a name", &what, updated)?;
+        if let [_, (namespace, units)] = &pair[..] {
+            let duplicated = self.duplicated(inode)?;
+            let file_name = FileName::new(dir.reference(), *namespace, units, &duplicated);
+            let added = inode.add_resident(&self.volume, kind::FILE_NAME, &[], &file_name.0, 0);
+            self.check("name", &what, added)?;
+            self.insert_name(dir, &file_name, units, inode.reference(), name)?;
+            inode.set_names(inode.names() + 1);
+        }
+        self.close_node(inode)
+    }
+
+    /// The names that a name with its short name is stored as, the long one first.
+    fn name_pair(&self, name: &Name, short: Option<&Name>) -> Result<Vec<(u8, Vec<u16>)>> {
+        let long = units(name)?;
+        let Some(short) = short else { return Ok(vec![(namespace::POSIX, long)]) };
+        let short = short_units(short)?;
+        if same(self.volume.upcase(), &long, &short) {
+            return Ok(vec![(namespace::WIN32_AND_DOS, long)]);
+        }
+        Ok(vec![(namespace::WIN32, long), (namespace::DOS, short)])
+    }
+
+    /// Refuses a name that its directory has already, whatever the case.
+    fn refuse_collision(&mut self, dir: Inode, units: &[u16]) -> Result<()> {
+        let name = Name::from_utf16(units);
+        let known = self.directory.as_ref().and_then(|open| open.names.as_ref());
+        let taken = match known {
+            Some(names) => names.contains(&self.fold(units)),
+            None => {
+                let found = NameIndex(dir).find(&self.volume, units);
+                self.check("find", &name, found)?.is_some()
+            }
+        };
+        if taken {
+            let reason = "its directory has an entry that is the same but for case".to_owned();
+            return Err(Error::NotExpressible { what: format!("the name {name}"), reason });
+        }
+        Ok(())
+    }
+
+    fn fold(&self, units: &[u16]) -> Vec<u16> {
+        let upcase = self.volume.upcase();
+        units.iter().map(|&unit| upcase.get(usize::from(unit)).copied().unwrap_or(unit)).collect()
+    }
+
+    fn insert_name(
+        &mut self,
+        dir: Inode,
+        file_name: &FileName,
+        units: &[u16],
+        reference: u64,
+        name: &Name,
+    ) -> Result<()> {
+        let inserted = NameIndex(dir).insert(&file_name.0, reference);
+        if !self.check("enter into its directory", name, inserted)? {
+            let source = io::Error::from(io::ErrorKind::AlreadyExists);
+            return self.check("enter into its directory", name, Err(source));
+        }
+        let folded = self.fold(units);
+        if let Some(names) = self.directory.as_mut().and_then(|open| open.names.as_mut()) {
+            names.insert(folded);
+        }
+        Ok(())
+    }
+
+    fn forget_name(&mut self, units: &[u16]) {
+        let folded = self.fold(units);
+        if let Some(names) = self.directory.as_mut().and_then(|open| open.names.as_mut()) {
+            names.remove(&folded);
+        }
+    }
+
+    fn security_id(&mut self, security: &Security, parent: u32) -> Result<u32> {
+        let descriptor = match security {
+            Security::Descriptor(descriptor) => Arc::clone(descriptor),
+            _ if parent != 0 => return Ok(parent),
+            _ => Arc::from(DEFAULT_DESCRIPTOR),
+        };
+        let id = self.descriptors.id(&mut self.volume, &descriptor);
+        self.check("store", &"a security descriptor", id)
+    }
+
+    fn prepare<'a>(&mut self, stream: &NewStream<'a>) -> Result<Ready<'a>> {
+        let mut writer = Writer { volume: &mut self.volume, reservation: &mut self.reservation };
+        let prepared = writer.prepare(stream);
+        if prepared.as_ref().is_err_and(|reason| reason.kind() == io::ErrorKind::StorageFull) {
+            self.broken = true;
+            let what = format!("a stream of {} bytes", stream.size);
+            return Err(Error::Full { what, needed: stream.size });
+        }
+        self.check("place", &format_args!("a stream of {} bytes", stream.size), prepared)
+    }
+
+    /// Moves values to clusters, the largest first, until everything fits into the room of the base record, as Windows
+    /// does. What cannot be moved goes to extent records later.
+    fn fit(&mut self, items: &mut [Item<'_>], room: usize, what: &dyn std::fmt::Display) -> Result<()> {
+        const MOVED: usize = 64 + 8; // header and one short run
+        loop {
+            let total: usize = items.iter().map(Item::bytes).sum();
+            if total <= room {
+                return Ok(());
+            }
+            let largest = items
+                .iter_mut()
+                .filter(|item| {
+                    item.movable && item.bytes() > MOVED + (2 * item.name.len()).next_multiple_of(8)
+                })
+                .filter(|item| matches!(item.body, Body::Resident(_)))
+                .max_by_key(|item| item.bytes());
+            let Some(item) = largest else { return Ok(()) };
+            let Body::Resident(value) = &item.body else { return Ok(()) };
+            let mut writer = Writer { volume: &mut self.volume, reservation: &mut self.reservation };
+            let stored = writer.store(value, item.flags);
+            let stored = self.check("store", what, stored)?;
+            item.flags = stored.flags;
+            item.body = Body::Clusters(stored);
+        }
+    }
+
+    fn add_items(&mut self, inode: Inode, items: &[Item<'_>], what: &dyn std::fmt::Display) -> Result<()> {
+        for item in items {
+            let added = match &item.body {
+                Body::Resident(value) => {
+                    inode.add_resident(&self.volume, item.kind, &item.name, value, item.flags)
+                }
+                Body::Clusters(stream) => inode.add_non_resident(&self.volume, item.kind, &item.name, stream),
+            };
+            self.check("add an attribute", what, added)?;
+        }
+        Ok(())
+    }
+
+    /// The index of names of an empty directory, as a value of $INDEX_ROOT.
+    fn empty_index_root(&self) -> [u8; 48] {
+        const COLLATE_FILE_NAME: u8 = 1;
+        const END: u8 = 2;
+        let (block, cluster) = (u64::from(self.volume.index_bytes()), self.volume.cluster());
+        let per_block = if cluster <= block { block / cluster } else { block / 512 };
+        let mut value = [0; 48];
+        value[0] = kind::FILE_NAME as u8;
+        value[4] = COLLATE_FILE_NAME;
+        value[8..12].copy_from_slice(&self.volume.index_bytes().to_le_bytes());
+        value[12] = per_block as u8;
+        value[16] = 16; // first entry, from here
+        value[20] = 32; // bytes used
+        value[24] = 32; // bytes allocated
+        value[40] = 16; // length of the end entry
+        value[44] = END;
+        value
+    }
+
+    /// All names of a node.
+    fn file_names(&mut self, inode: Inode) -> Result<Vec<FileName>> {
+        let mut found = Vec::new();
+        self.change_attribute(inode, kind::FILE_NAME, |value| found.push(FileName::parse(value)))?;
+        let names: Option<Vec<_>> = found.into_iter().collect();
+        let broken = io::Error::new(io::ErrorKind::InvalidData, "a $FILE_NAME is shorter than its name");
+        self.check("read", &format_args!("the names of node {}", inode.number()), names.ok_or(broken))
+    }
+
+    /// Lets `change` see and change the values of all resident attributes of one type.
+    fn change_attribute(&mut self, inode: Inode, kind: u32, mut change: impl FnMut(&mut [u8])) -> Result<()> {
+        let walked = (|| {
+            let mut attributes = inode.attributes(kind)?;
+            while let Some(mut attribute) = attributes.next()? {
+                let before = attribute.value().to_vec();
+                change(attribute.value());
+                if before != attribute.value() {
+                    attribute.mark_dirty();
+                }
+            }
+            Ok(())
+        })();
+        self.check("read", &format_args!("node {}", inode.number()), walked)
+    }
+
+    /// Removes the first resident attribute that `matches` by type and value.
+    fn remove_attribute(&mut self, inode: Inode, matches: impl Fn(u32, &[u8]) -> bool) -> Result<()> {
+        let removed = (|| {
+            let mut attributes = inode.attributes(0)?;
+            while let Some(mut attribute) = attributes.next()? {
+                if matches(attribute.type_code(), attribute.value()) {
+                    return attributes.remove_found();
+                }
+            }
+            Err(io::Error::new(io::ErrorKind::InvalidData, "an attribute has disappeared"))
+        })();
+        self.check("change", &format_args!("node {}", inode.number()), removed)
+    }
+
+    /// Removes all attributes of a type, or those with one name, and frees and discards their clusters.
+    fn remove_whole_attribute(&mut self, inode: Inode, kind: u32, name: Option<&[u16]>) -> Result<()> {
+        let volume = &self.volume;
+        let removed = (|| {
+            let mut runs = Vec::new();
+            let mut attributes = inode.attributes(kind)?;
+            while let Some(attribute) = attributes.next()? {
+                if name.is_some_and(|name| attribute.name() != name) {
+                    continue;
+                }
+                if attribute.is_non_resident() {
+                    runs.push(attribute.elements(volume)?);
+                }
+                attributes.remove_found()?;
+            }
+            Ok(runs)
+        })();
+        for runs in self.check("change", &format_args!("node {}", inode.number()), removed)? {
+            self.release(&runs)?;
+        }
+        Ok(())
+    }
+
+    /// The clusters of all attributes of a type (0: of all types), attribute by attribute.
+    fn attribute_runs(&mut self, inode: Inode, kind: u32) -> Result<Vec<Vec<Element>>> {
+        let volume = &self.volume;
+        let found = (|| {
+            let mut runs = Vec::new();
+            let mut attributes = inode.attributes(kind)?;
+            while let Some(attribute) = attributes.next()? {
+                if attribute.is_non_resident() {
+                    runs.push(attribute.elements(volume)?);
+                }
+            }
+            Ok(runs)
+        })();
+        self.check("read", &format_args!("node {}", inode.number()), found)
+    }
+
+    /// Frees clusters and makes them read as zeros.
+    fn release(&mut self, elements: &[Element]) -> Result<()> {
+        let (cluster, clusters) = (self.volume.cluster(), self.volume.clusters());
+        for element in elements {
+            let Some(at) = element.at else { continue };
+            let freed = match at.checked_add(element.clusters) {
+                Some(end) if end <= clusters => self.volume.free(at, element.clusters),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a run lies outside the volume")),
+            };
+            self.check("free clusters", &"a stream", freed)?;
+            self.volume.device().discard(at * cluster, element.clusters * cluster)?;
+        }
+        Ok(())
+    }
+
+    fn is_empty_directory(&mut self, inode: Inode) -> Result<bool> {
+        let mut empty = true;
+        self.change_attribute(inode, kind::INDEX_ROOT, |value| {
+            // The root of an empty index has its end entry only, and no blocks below.
+            let (used, flags) = (value.get(20).copied(), value.get(28).copied());
+            let long = value.get(21..24).is_none_or(|bytes| bytes != [0; 3]);
+            empty &= used == Some(32) && flags == Some(0) && !long;
+        })?;
+        Ok(empty)
+    }
+
+    /// What directories repeat of a node.
+    fn duplicated(&mut self, inode: Inode) -> Result<Duplicated> {
+        let mut tag_or_ea = 0;
+        let mut ea = 0;
+        self.change_attribute(inode, kind::EA_INFORMATION, |value| {
+            ea = value.first_chunk().map_or(0, |&length| u32::from(u16::from_le_bytes(length)));
+        })?;
+        if inode.flags() & file_attribute::REPARSE_POINT != 0 {
+            tag_or_ea = self.reparse_tag(inode)?.unwrap_or_default();
+        }
+        let directory = inode.is_directory();
+        let (size, allocated) = if directory { (0, 0) } else { inode.main_stream() };
+        Ok(Duplicated {
+            times: inode.times(),
+            size,
+            allocated,
+            attributes: inode.flags(),
+            directory,
+            tag_or_ea: if tag_or_ea == 0 { ea } else { tag_or_ea },
+        })
+    }
+
+    /// Brings every name of a node, and its entry in the directory, up to date.
+    pub(super) fn refresh_names(&mut self, inode: Inode) -> Result<()> {
+        let duplicated = self.duplicated(inode)?;
+        self.change_attribute(inode, kind::FILE_NAME, |value| {
+            if let Some(mut name) = FileName::parse(value) {
+                name.set_duplicated(&duplicated);
+                value[..name.0.len()].copy_from_slice(&name.0);
+            }
+        })?;
+        for name in self.file_names(inode)? {
+            // The root directory is its own parent.
+            let itself = name.parent() == inode.number();
+            let dir = if itself { inode } else { self.directory(name.parent())? };
+            let updated = NameIndex(dir).update(&name.0);
+            self.check("change", &Name::from_utf16(&name.units()), updated)?;
+        }
+        Ok(())
+    }
+
+    /// The tag of a node's reparse point.
+    fn reparse_tag(&mut self, inode: Inode) -> Result<Option<u32>> {
+        let mut tag = None;
+        self.change_attribute(inode, kind::REPARSE_POINT, |value| tag = value.first_chunk().copied())?;
+        if tag.is_none()
+            && let Some(runs) = self.attribute_runs(inode, kind::REPARSE_POINT)?.first()
+            && let Some(at) = runs.first().and_then(|run| run.at)
+        {
+            let mut bytes = [0; 4];
+            let offset = at.saturating_mul(self.volume.cluster());
+            self.volume.device().read_at(offset, &mut bytes)?;
+            tag = Some(bytes);
+        }
+        Ok(tag.map(u32::from_le_bytes))
+    }
+
+    /// The node's key in $Extend\$Reparse.
+    fn reparse_key(tag: u32, reference: u64) -> [u8; 12] {
+        let mut key = [0; 12];
+        key[..4].copy_from_slice(&tag.to_le_bytes());
+        key[4..].copy_from_slice(&reference.to_le_bytes());
+        key
+    }
+
+    fn reparse_index(&mut self) -> Result<&mut ViewIndex> {
+        if self.reparse_points.is_none() {
+            let opened = ViewIndex::open_in_extend(&self.volume, &utf16("$Reparse"), R);
+            self.reparse_points = self.check("open", &"$Extend\\$Reparse", opened)?;
+        }
+        self.reparse_points.as_mut().ok_or_else(|| no_index("reparse points", "$Extend\\$Reparse"))
+    }
+
+    fn object_id_index(&mut self) -> Result<&mut ViewIndex> {
+        if self.object_ids.is_none() {
+            let opened = ViewIndex::open_in_extend(&self.volume, &utf16("$ObjId"), O);
+            self.object_ids = self.check("open", &"$Extend\\$ObjId", opened)?;
+        }
+        self.object_ids.as_mut().ok_or_else(|| no_index("object ids", "$Extend\\$ObjId"))
+    }
+
+    /// Enters a node's reparse point and object id into the indexes of the volume.
+    fn index_properties(
+        &mut self,
+        inode: Inode,
+        properties: &Properties<'_>,
+        what: &dyn std::fmt::Display,
+    ) -> Result<()> {
+        let reference = inode.reference();
+        if properties.reparse.is_some() {
+            let key = Editor::reparse_key(properties.tag_or_ea(), reference);
+            let inserted = self.reparse_index()?.insert(&key, &[], 28, 32);
+            self.check("index the reparse point of", what, inserted)?;
+        }
+        if let Some(id) = properties.object_id {
+            // The key is the id; the value is the reference and the birth ids, which the attribute may leave out.
+            let mut value = [0; 56];
+            value[..8].copy_from_slice(&reference.to_le_bytes());
+            value[8..8 + id.len() - 16].copy_from_slice(&id[16..]);
+            let inserted = self.object_id_index()?.insert(&id[..16], &value, 32, 88);
+            if !self.check("index the object id of", what, inserted)? {
+                self.broken = true;
+                let reason = "another node of the volume has the same".to_owned();
+                return Err(Error::NotExpressible { what: format!("the object id of {what}"), reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a node's reparse point and object id out of the indexes of the volume.
+    fn unindex_properties(&mut self, inode: Inode) -> Result<()> {
+        let what = format!("node {}", inode.number());
+        if let Some(tag) = self.reparse_tag(inode)? {
+            let key = Editor::reparse_key(tag, inode.reference());
+            let removed = self.reparse_index()?.remove(&key);
+            self.check("take out of $Reparse", &what, removed)?;
+        }
+        let mut id = None::<[u8; 16]>;
+        self.change_attribute(inode, kind::OBJECT_ID, |value| id = value.first_chunk().copied())?;
+        if let Some(id) = id {
+            let removed = self.object_id_index()?.remove(&id);
+            self.check("take out of $ObjId", &what, removed)?;
+        }
+        Ok(())
+    }
+}
+
+/// More names of one file than Windows allows (1024, short ones not counted).
+const MAX_LINKS: u16 = 1024;
+
+/// The attribute flags without those that other attributes say, and with the one for a reparse point.
+fn own_flags(attributes: u32, properties: &Properties<'_>) -> u32 {
+    use file_attribute::{DIRECTORY, INDEXES, REPARSE_POINT};
+    let own = attributes & !(DIRECTORY | INDEXES | REPARSE_POINT);
+    own | if properties.reparse.is_some() { REPARSE_POINT } else { 0 }
+}
+
+/// Length of the main stream among `items`, and the bytes it takes.
+fn main_item(items: &[Item<'_>]) -> (u64, u64) {
+    let main = items.iter().find(|item| item.kind == kind::DATA && item.name.is_empty());
+    match main.map(|item| &item.body) {
+        Some(Body::Resident(value)) => (value.len() as u64, (value.len() as u64).next_multiple_of(8)),
+        Some(Body::Clusters(stream)) => (stream.size, stream.allocated()),
+        None => (0, 0),
+    }
+}
+
+fn is_short_name_in(name: &FileName, parent: FileId) -> bool {
+    name.namespace() == namespace::DOS && name.parent() == parent.0
+}
+
+fn utf16(text: &str) -> Vec<u16> {
+    text.encode_utf16().collect()
+}
+
+fn no_index(what: &str, index: &str) -> Error {
+    Error::NotExpressible { what: what.to_owned(), reason: format!("the volume has no {index}") }
+}
