@@ -5,8 +5,11 @@ use crate::metadata::{Workspace, cargo};
 use crate::report;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// An example of the crate `layering`.
+const KNOWN_BLOCKS: &str = "capture_known_blocks";
 
 /// The built binary and the store it works on.
 #[derive(Debug)]
@@ -23,6 +26,20 @@ impl Lamina {
             .current_dir(&workspace.workspace_root))
         .context("lamina could not be built")?;
         Ok(Lamina { program: workspace.target_directory.join("release/lamina"), store })
+    }
+
+    /// Builds the program that captures with known blocks, which is an interface of the engine and no command.
+    pub(crate) fn build_known_blocks(workspace: &Workspace) -> Result<PathBuf> {
+        run(command(cargo())
+            .args(["build", "--release", "--package", "layering", "--example", KNOWN_BLOCKS])
+            .current_dir(&workspace.workspace_root))
+        .with_context(|| format!("{KNOWN_BLOCKS} could not be built"))?;
+        Ok(workspace.target_directory.join("release/examples").join(KNOWN_BLOCKS))
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
     }
 
     /// The same binary on another store.

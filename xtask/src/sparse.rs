@@ -5,6 +5,7 @@ use rustix::fs::{FallocateFlags, SeekFrom as Seek, fallocate, seek};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// Makes `to` a file with the `length` bytes of `from` that begin at `offset`.
@@ -49,6 +50,42 @@ fn copy_data(mut source: &File, offset: u64, length: u64, mut target: &File, to:
     Ok(())
 }
 
+/// The ranges, offset and length in bytes and multiples of `grain`, in which two files of equal length differ. Where
+/// both have holes nothing is read.
+pub(crate) fn changed_ranges(a: &Path, b: &Path, grain: u64) -> Result<Vec<(u64, u64)>> {
+    let open = |path: &Path| File::open(path).with_context(|| format!("cannot open {}", path.display()));
+    let (first, second) = (open(a)?, open(b)?);
+    let length = first.metadata()?.len();
+    let (mut ours, mut theirs) = (vec![0; grain as usize], vec![0; grain as usize]);
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    let mut position = 0;
+    while position < length {
+        let data = [next_data(&first, position)?, next_data(&second, position)?];
+        let Some(data) = data.into_iter().flatten().min() else { break };
+        let start = data / grain * grain;
+        let count = grain.min(length - start) as usize;
+        first.read_exact_at(&mut ours[..count], start)?;
+        second.read_exact_at(&mut theirs[..count], start)?;
+        if ours[..count] != theirs[..count] {
+            match ranges.last_mut() {
+                Some((offset, len)) if *offset + *len == start => *len += count as u64,
+                _ => ranges.push((start, count as u64)),
+            }
+        }
+        position = start + grain;
+    }
+    Ok(ranges)
+}
+
+/// Where the first data at or behind a position is.
+fn next_data(file: &File, position: u64) -> Result<Option<u64>> {
+    match seek(file, Seek::Data(position)) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The bytes that the file occupies on its file system.
 pub(crate) fn allocated(path: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;
@@ -58,6 +95,23 @@ pub(crate) fn allocated(path: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changed_ranges_are_those_in_which_two_files_differ() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        for path in [&a, &b] {
+            File::create(path).unwrap().set_len(10 << 20).unwrap();
+        }
+        let write = |path: &Path, at: u64, bytes: &[u8]| {
+            OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, at).unwrap();
+        };
+        write(&a, 5 << 20, b"same");
+        write(&b, 5 << 20, b"same");
+        write(&b, 1_000_000, b"only there");
+        write(&a, (10 << 20) - 1, b"x");
+        assert_eq!(changed_ranges(&a, &b, 65_536).unwrap(), [(983_040, 65_536), (10_420_224, 65_536)]);
+    }
 
     #[test]
     fn a_volume_taken_out_of_a_disk_and_put_back_leaves_the_disk_around_it_alone() {

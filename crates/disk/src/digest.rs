@@ -31,6 +31,9 @@ const CONTEXT: &str = "lamina disk digest v1";
 /// processors from the jobs that run in parallel.
 const WORKERS: usize = 2;
 
+/// The place from which a walk that failed does not go on.
+const STOPPED: u64 = u64::MAX;
+
 static ZERO_BLOCK: [u8; BLOCK as usize] = [0; BLOCK as usize];
 
 /// The BLAKE3 digest of a block of 4096 zeros.
@@ -50,10 +53,10 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 /// ([`ByteSource::known_block_digests`]). Reports the bytes that are covered. When `progress` asks to stop, the error
 /// is of the kind [`io::ErrorKind::Interrupted`].
 pub fn disk_digest(source: &dyn ByteSource, progress: &dyn Progress) -> io::Result<[u8; 32]> {
-    progress.step("digest of the disk", Some(source.len()), Unit::Bytes);
+    progress.step("Digesting the disk", Some(source.len()), Unit::Bytes);
     let mut top = blake3::Hasher::new_derive_key(CONTEXT);
     top.update(&source.len().to_le_bytes());
-    let walk = Mutex::new(Walk { at: 0, data: 0..0, claimed: 0 });
+    let walk = Mutex::new(Walk { at: 0, data: 0..0, claimed: 0, covered: 0 });
     let result = Mutex::new(InOrder { top, next: 0, early: BTreeMap::new() });
     std::thread::scope(|scope| {
         let mut workers = Vec::with_capacity(WORKERS);
@@ -65,6 +68,7 @@ pub fn disk_digest(source: &dyn ByteSource, progress: &dyn Progress) -> io::Resu
             Err(panic) => std::panic::resume_unwind(panic),
         })
     })?;
+    progress.advance(source.len() - lock(&walk).covered);
     let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(*result.top.finalize().as_bytes())
 }
@@ -80,20 +84,25 @@ fn hash_chunks(
     let mut buffer = Vec::new();
     loop {
         if progress.cancelled() {
-            lock(walk).at = u64::MAX;
+            lock(walk).at = STOPPED;
             return Err(io::Error::new(io::ErrorKind::Interrupted, "the disk digest was cancelled"));
         }
-        let Some((turn, index, passed)) =
-            lock(walk).claim(source).inspect_err(|_| lock(walk).at = u64::MAX)?
-        else {
-            return Ok(());
+        let claimed = lock(walk).claim(source);
+        let hashed = claimed.and_then(|claimed| {
+            let Some((_, index, _)) = claimed else { return Ok(None) };
+            digests.clear();
+            let range = index * CHUNK..((index + 1) * CHUNK).min(source.len());
+            block_digests(source, range, &mut digests, &mut buffer)?;
+            Ok(claimed)
+        });
+        let (turn, index, passed) = match hashed {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                lock(walk).at = STOPPED;
+                return Err(error);
+            }
         };
-        let range = index * CHUNK..((index + 1) * CHUNK).min(source.len());
-        digests.clear();
-        if let Err(error) = block_digests(source, range, &mut digests, &mut buffer) {
-            lock(walk).at = u64::MAX;
-            return Err(error);
-        }
         lock(result).add(turn, index, chunk_digest(&digests));
         progress.advance(passed);
     }
@@ -107,6 +116,8 @@ struct Walk {
     data: Range<u64>,
     /// How many chunks have been handed out.
     claimed: u64,
+    /// Where the last one of them ends, bytes: what follows is zero once the walk is through.
+    covered: u64,
 }
 
 impl Walk {
@@ -132,8 +143,9 @@ impl Walk {
         }
         let index = self.data.start.max(self.at) / CHUNK;
         let end = ((index + 1) * CHUNK).min(len);
-        let passed = end - self.at;
+        let passed = end - self.covered;
         self.at = end;
+        self.covered = end;
         self.claimed += 1;
         Ok(Some((self.claimed - 1, index, passed)))
     }

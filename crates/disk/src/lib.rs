@@ -4,16 +4,15 @@
 
 mod blocks;
 mod device;
-pub mod format;
 mod digest;
 mod extent;
+pub mod format;
 mod frozen;
 mod mapped;
 mod overlay;
 mod pages;
-mod window;
-
 pub mod partition;
+mod window;
 
 pub use blocks::BlockSet;
 pub use device::{BlockDevice, ByteSource, FileRegion, SourceId, SourceRange};

@@ -1,1 +1,40 @@
 //! Capture, compose and compare layers: plan first, then execute.
+//!
+//! [`Engine`] is the way in: requests in, reports out. Inside, what is pure is apart from what touches disks:
+//! [`difference`] turns two trees into a [`manifest`], [`plan`] folds manifests over a tree; capturing, composing and
+//! importing carry that out on disks that are maps over the store's blobs.
+//!
+//! Deliberately missing: registry hives are files like any other here; HTTP, SQL and platforms are others' business.
+
+mod binary_version;
+mod capture;
+mod catalog;
+mod changed_blocks;
+mod compose;
+mod contents;
+pub mod difference;
+mod engine;
+mod error;
+mod execute;
+mod import;
+pub mod manifest;
+mod marker;
+pub mod never_captured;
+mod os_volume;
+mod placement;
+pub mod plan;
+mod query;
+mod reagent;
+mod record;
+pub mod reference;
+pub mod report;
+pub mod request;
+mod streams;
+mod successor;
+
+pub use capture::Changes;
+pub use engine::Engine;
+pub use error::{Error, Result, Rule};
+
+/// Revision of the engine: part of what a composed image's content depends on.
+pub const ENGINE: &str = record::ENGINE;

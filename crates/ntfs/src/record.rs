@@ -98,7 +98,7 @@ impl Header {
         };
         let sane = header.used <= record.len()
             && header.attributes >= 0x28
-            && header.attributes % 8 == 0
+            && header.attributes.is_multiple_of(8)
             && header.attributes <= header.used;
         sane.then_some(header)
     }

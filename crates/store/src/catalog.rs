@@ -111,7 +111,7 @@ impl Catalog {
     }
 
     /// Reads a pack's index from disk; `None` when the pack does not exist (any more).
-    fn load(&self, pack: PackId) -> Result<Option<Arc<Index>>> {
+    pub(crate) fn load(&self, pack: PackId) -> Result<Option<Arc<Index>>> {
         let path = self.directory.pack_index(pack);
         let read = File::open(&path).map_err(Malformed::Io).and_then(|file| Index::read(&file, pack));
         match read {

@@ -1,7 +1,8 @@
 //! The names of stored things: digests of content, and random numbers for packs and sessions.
 
 use rustix::rand::{GetRandomFlags, getrandom};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -32,11 +33,10 @@ fn decode_hex<const N: usize>(text: &str) -> Result<[u8; N], MalformedId> {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident, $bytes:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(pub [u8; $bytes]);
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $visibility struct $name($visibility [u8; $bytes]);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,17 +58,24 @@ macro_rules! id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = MalformedId;
-
-            fn try_from(text: String) -> Result<Self, MalformedId> {
-                text.parse()
+        /// Digits where people may read them, the bytes elsewhere.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
             }
         }
 
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.to_string()
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                } else {
+                    Deserialize::deserialize(deserializer).map($name)
+                }
             }
         }
     };
@@ -76,19 +83,19 @@ macro_rules! id {
 
 id! {
     /// The digest of a blob: its length and the digests of its blocks, see [`BlobHasher`](crate::BlobHasher).
-    BlobId, 32
+    pub BlobId, 32
 }
 id! {
     /// The digest of an object's canonical bytes, see [`Object::encode`](crate::Object::encode).
-    ObjectId, 32
+    pub ObjectId, 32
 }
 id! {
     /// The random name of a pack.
-    PackId, 16
+    pub PackId, 16
 }
 id! {
     /// The random name of a session: of its lease and the beginning of the names of its temporary files.
-    SessionId, 16
+    pub(crate) SessionId, 16
 }
 
 impl PackId {

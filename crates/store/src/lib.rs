@@ -13,12 +13,14 @@
 //! anything but a local directory.
 
 mod catalog;
+mod check;
 mod digest;
 mod directory;
 mod durable;
 pub mod encoding;
 mod error;
 mod format;
+mod gc;
 mod id;
 mod index;
 mod lock;
@@ -31,8 +33,10 @@ mod spool;
 mod store;
 
 pub use catalog::Location;
+pub use check::{CheckReport, Problem};
 pub use digest::{BlobHasher, block_digest, zero_block_digest};
 pub use error::{Error, Result};
+pub use gc::GcReport;
 pub use id::{BlobId, MalformedId, ObjectId, PackId};
 pub use object::Object;
 pub use pack_reader::PackReader;

@@ -6,7 +6,9 @@
 //!
 //! Traps: on NFS the kernel turns `flock` into a byte-range lock, for which the file must be open for writing if the
 //! lock is exclusive, and a `nolock`/`local_lock` mount or 9p without a lock-capable server locks only this host;
-//! some FUSE file systems grant every lock. The probe finds the last kind; the second no program can see.
+//! some FUSE file systems grant every lock. The probe finds locks that are always granted; that a lock does not reach
+//! other hosts no program can see. A process that is being started holds its parent's locks until it executes its
+//! program, so a lock may be free a moment later than expected, never earlier.
 
 use crate::error::{Error, IoContext, Result};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -64,7 +66,7 @@ impl Lock {
     }
 }
 
-/// Whether somebody holds the lock that `file` could take exclusively. The file is left as it was.
+/// Whether somebody holds a lock on `file`, which must be open for writing. It is left as it was.
 pub(crate) fn is_held(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => file.unlock().map(|()| false),

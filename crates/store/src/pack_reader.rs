@@ -82,10 +82,6 @@ impl PackReader {
         self.index.blocks() == 0
     }
 
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
-    }
-
     /// Fills `buf` from `offset` (bytes) of the data. Reading past the end is [`io::ErrorKind::UnexpectedEof`].
     pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         ReadAt::read_exact_at(&self.data, offset, buf)
@@ -137,6 +133,12 @@ impl PackReader {
         digests.segment = Some(segment);
         digests.verified[segment as usize] = true;
         Ok(())
+    }
+
+    /// Reads all block digests and verifies their checksums.
+    pub(crate) fn verify_digests(&self) -> Result<()> {
+        let mut digests = self.digests.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        (0..self.index.segments()).try_for_each(|segment| self.hold(&mut digests, segment))
     }
 
     /// Reads `offset .. offset + len` (bytes, multiples of [`BLOCK`]) and calls `damaged` with the offset of each

@@ -185,7 +185,9 @@ impl PackWriter {
             // The caller's fault, or a duplicate: the pack goes on without it.
             Ok(_) | Err(Error::Source(_) | Error::Changed { .. }) => {
                 pack.digests.rewind(start);
-                self.poisoned = pack.data.rewind(start * BLOCK).is_err();
+                let rewound = pack.data.rewind(start * BLOCK);
+                self.poisoned = rewound.is_err();
+                rewound?;
             }
             Err(_) => self.poisoned = true,
         }

@@ -207,7 +207,7 @@ pub(crate) fn read_leases(sessions: &Path) -> Result<Pinned> {
     for name in crate::durable::names_in(sessions)? {
         let path = sessions.join(&name);
         let Ok(id) = name.parse::<SessionId>() else { continue };
-        let file = match File::open(&path) {
+        let file = match File::options().read(true).write(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file.on("open", &path)?,
         };

@@ -73,6 +73,14 @@ impl Background {
         })?;
         Ok(Background { orders, done, thread, out: 0 })
     }
+
+    /// Gives an order. That nobody takes it means that an earlier one failed, so that failure is the answer.
+    fn order(&self, order: Order) -> std::io::Result<()> {
+        self.orders.send(order).or_else(|_| {
+            self.done.try_iter().try_for_each(|buffer| buffer.map(drop))?;
+            Err(std::io::Error::other("the writing thread ended"))
+        })
+    }
 }
 
 /// The data of a pack.
@@ -138,10 +146,7 @@ impl Data {
         let full = std::mem::replace(&mut self.piece, Piece { offset: next, bytes, runs: Vec::new() });
         self.filled = 0;
         background.out += 1;
-        background
-            .orders
-            .send(Order::Write(full))
-            .map_err(|_| std::io::Error::other("the writing thread ended"))
+        background.order(Order::Write(full))
     }
 
     /// Forgets everything from `offset` (bytes, a multiple of the block) on.
@@ -162,8 +167,7 @@ impl Data {
         self.piece.runs.clear();
         self.filled = 0;
         let background = self.background.as_ref().expect("only what was handed over lies before the buffer");
-        let sent = background.orders.send(Order::Truncate(offset));
-        sent.map_err(|_| std::io::Error::other("the writing thread ended")).on("write", &self.path)
+        background.order(Order::Truncate(offset)).on("write", &self.path)
     }
 
     /// Writes what is left and makes all of it durable.

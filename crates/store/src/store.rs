@@ -13,7 +13,7 @@ use crate::{BlobId, ObjectId, PackId, Session};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// How many packs are kept open although nobody uses them.
@@ -135,6 +135,16 @@ impl Store {
         Ok(Store(Arc::new(Inner { directory, catalog, open: Mutex::default(), _lock: lock })))
     }
 
+    /// Reads the format file again, as it is now.
+    pub(crate) fn read_format(&self) -> Result<()> {
+        read_format(self.directory()).map(drop)
+    }
+
+    /// Closes the packs that nobody uses at the moment: they may be gone, and take up space as long as they are open.
+    pub(crate) fn forget_open_packs(&self) {
+        self.0.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.0.directory
     }
@@ -146,6 +156,16 @@ impl Store {
     /// Where the store is.
     pub fn path(&self) -> &Path {
         self.0.directory.root()
+    }
+
+    /// The version of the store's format.
+    pub fn format(&self) -> u64 {
+        format::FORMAT
+    }
+
+    /// A directory on the store's file system for unnamed scratch files.
+    pub fn scratch_dir(&self) -> PathBuf {
+        self.0.directory.temporary()
     }
 
     /// Starts a session: needed for writing, and for reading positions that must stay valid.

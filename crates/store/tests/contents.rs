@@ -1,36 +1,16 @@
 //! What goes into a store comes out of it: blobs, objects, references.
 
+mod sample;
+
+use sample::{bytes, directory, files_in, name, read};
 use std::io;
 use store::{
-    Appended, BLOCK, BlobId, Error, Expect, Object, ObjectId, RefName, Session, Store, block_digest,
-    zero_block_digest,
+    Appended, BLOCK, BlobId, Error, Expect, Object, ObjectId, Store, block_digest, zero_block_digest,
 };
-
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-    bytes
-}
-
-fn read(session: &Session, id: BlobId) -> Vec<u8> {
-    let location = session.locate(id).unwrap().expect("the blob is there");
-    let pack = session.store().pack(location.pack).unwrap();
-    let mut bytes = vec![0; location.len as usize];
-    pack.read_exact_at(location.offset, &mut bytes).unwrap();
-    bytes
-}
-
-fn name(text: &str) -> RefName {
-    text.parse().unwrap()
-}
-
-fn files_in(path: &std::path::Path) -> usize {
-    std::fs::read_dir(path).unwrap().count()
-}
 
 #[test]
 fn contents_come_back_whichever_way_they_were_appended() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(&directory.path().join("store")).unwrap();
     let session = store.session().unwrap();
     let mut writer = session.pack_writer().unwrap();
@@ -74,7 +54,7 @@ fn contents_come_back_whichever_way_they_were_appended() {
 
 #[test]
 fn the_same_content_is_stored_once_and_a_duplicate_takes_no_space_even_beyond_the_buffers() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let large = bytes(1, 21 << 20);
@@ -100,7 +80,7 @@ fn the_same_content_is_stored_once_and_a_duplicate_takes_no_space_even_beyond_th
 #[test]
 fn zeros_inside_a_blob_are_content_but_take_no_space() {
     use std::os::unix::fs::MetadataExt;
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let content = [bytes(1, 5000), vec![0; 10 << 20], bytes(2, 5000), vec![0; 3 << 20]].concat();
@@ -126,7 +106,7 @@ fn zeros_inside_a_blob_are_content_but_take_no_space() {
 
 #[test]
 fn a_source_that_fails_or_changes_spoils_only_its_own_blob() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let mut writer = session.pack_writer().unwrap();
@@ -151,7 +131,7 @@ fn a_source_that_fails_or_changes_spoils_only_its_own_blob() {
 
 #[test]
 fn a_writer_that_is_given_up_leaves_nothing() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let mut writer = session.pack_writer().unwrap();
@@ -165,7 +145,7 @@ fn a_writer_that_is_given_up_leaves_nothing() {
 
 #[test]
 fn an_object_is_stored_only_with_everything_that_it_needs() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let mut object =
@@ -186,7 +166,7 @@ fn an_object_is_stored_only_with_everything_that_it_needs() {
 
 #[test]
 fn a_damaged_object_is_never_given_out_and_is_healed_by_storing_it_again() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let put = |payload: &[u8]| {
@@ -204,7 +184,7 @@ fn a_damaged_object_is_never_given_out_and_is_healed_by_storing_it_again() {
 
 #[test]
 fn references_change_only_from_what_is_expected() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let store = Store::init(directory.path()).unwrap();
     let session = store.session().unwrap();
     let put = |payload: u8| {

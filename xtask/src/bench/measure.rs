@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use wait4::Wait4;
@@ -68,6 +70,14 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
         n if n % 2 == 1 => figures[middle],
         _ => f64::midpoint(figures[middle - 1], figures[middle]),
     }
+}
+
+/// Like [`run`]; the second run is the first with the time that it takes to make `file`, which it wrote, durable.
+pub(crate) fn run_and_sync(command: &mut Command, file: &Path) -> Result<(Run, Run)> {
+    let run = run(command)?;
+    let started = Instant::now();
+    File::open(file)?.sync_all()?;
+    Ok((run, Run { wall: run.wall + started.elapsed().as_secs_f64(), ..run }))
 }
 
 #[cfg(test)]

@@ -53,6 +53,9 @@ const MAX_LAYER: &str = "20GiB";
 /// The file system of row (c), in bytes.
 const REFLINK_BYTES: u64 = 32 << 30;
 
+/// The grain in which changed blocks are known, in bytes: a cluster of a QCOW2 overlay.
+const KNOWN_GRAIN: u64 = 64 << 10;
+
 /// The formats that qemu-img writes too: Lamina's name, qemu's, and qemu's options.
 const FORMATS: [(&str, &str, &str); 4] = [
     ("vhd", "vpc", "subformat=fixed,force_size=on"),
@@ -73,6 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         work: folder.path().to_owned(),
         rounds: if arguments.quick { 1 } else { ROUNDS },
         steps: Steps::default(),
+        known_blocks_program: Lamina::build_known_blocks(&workspace)?,
         results: Results { facts: facts::gather(&workspace, folder.path())?, ..Results::default() },
     };
     bench.small_os()?;
@@ -103,6 +107,7 @@ struct Bench {
     rounds: usize,
     steps: Steps,
     results: Results,
+    known_blocks_program: PathBuf,
 }
 
 impl Bench {
@@ -242,14 +247,15 @@ impl Bench {
 
             let image = self.work.join("peer.img");
             disk::format_ntfs(&image, volume, "Peer")?;
-            let applied = measure::run(
-                command("wimlib-imagex")
-                    .arg("apply")
-                    .arg(self.work.join("application.wim"))
-                    .arg("1")
-                    .arg(&image),
-            )?;
+            let mut apply = command("wimlib-imagex");
+            apply.arg("apply").arg(self.work.join("application.wim")).arg("1").arg(&image);
+            let (applied, durable) = measure::run_and_sync(&mut apply, &image)?;
             self.results.add("d", "wimlib-imagex apply onto a formatted volume (not durable)", applied);
+            self.results.add(
+                "d durable",
+                "the same and sync of the volume, as every row of lamina's",
+                durable,
+            );
 
             disk::format_ntfs(&image, volume, "Peer")?;
             let mount = Mount::new(&image, &self.work.join("mount"))?;
@@ -303,18 +309,14 @@ impl Bench {
                 std::fs::remove_file(&out)?;
                 self.results.add(&format!("export {format}"), &format!("lamina export {format}"), run);
 
-                let run = measure::run(
-                    command("qemu-img")
-                        .args(["convert", "-f", "raw", "-O", theirs, "-o", options])
-                        .arg(&raw)
-                        .arg(&out),
-                )?;
+                let mut convert = command("qemu-img");
+                convert.args(["convert", "-f", "raw", "-O", theirs, "-o", options]).arg(&raw).arg(&out);
+                let (run, durable) = measure::run_and_sync(&mut convert, &out)?;
                 std::fs::remove_file(&out)?;
-                self.results.add(
-                    &format!("qemu {format}"),
-                    &format!("qemu-img convert to {theirs}, {options}"),
-                    run,
-                );
+                let title = format!("qemu-img convert to {theirs}, {options} (not durable)");
+                self.results.add(&format!("qemu {format}"), &title, run);
+                let title = "the same and sync of the file, as lamina's";
+                self.results.add(&format!("qemu {format} durable"), title, durable);
             }
         }
         std::fs::remove_file(&raw)?;
@@ -333,8 +335,8 @@ impl Bench {
         Ok(())
     }
 
-    /// The application tree captured from a packaging disk of the large system, in both modes. What a capture stored is
-    /// collected before the next, which would otherwise find its contents there.
+    /// The application tree captured from a packaging disk of the large system, with known blocks and in both modes of
+    /// the command. What a capture stored is collected before the next, which would otherwise find its contents there.
     fn captures(&mut self, application: &Tree) -> Result<()> {
         let lamina = &self.lamina;
         // The same contents under another layer would be found instead of stored.
@@ -342,8 +344,19 @@ impl Bench {
             lamina.call("remove", [image])?;
         }
         let disk = self.packaged("os:Large@1", application, None)?;
+        let known = self.known_blocks(&disk)?;
         for round in 1..=self.rounds {
             report::note(&format!("capture: round {round} of {}", self.rounds));
+            self.lamina.call("gc", Vec::<OsString>::new())?;
+            let mut program = command(&self.known_blocks_program);
+            program.arg(self.lamina.store()).args(["os:Large@1", "Again", "1"]).arg(&disk).arg(&known);
+            let run = measure::run(&mut program)?;
+            self.lamina.call("remove", ["app:Again@1"])?;
+            self.results.add(
+                "capture known",
+                "engine's capture of the same with known blocks (64 KiB grain)",
+                run,
+            );
             for (key, title, extra) in [
                 ("capture", "lamina capture of the application tree from the large OS, all compared", None),
                 ("capture trusting", "the same, --trust-metadata", Some("--trust-metadata")),
@@ -359,6 +372,20 @@ impl Bench {
         Ok(())
     }
 
+    /// The ranges in which a returned packaging disk of the large system differs from what it was, as a file.
+    fn known_blocks(&self, returned: &Path) -> Result<PathBuf> {
+        let (pristine, list) = (self.work.join("pristine.raw"), self.work.join("changed-ranges"));
+        self.lamina.call(
+            "packaging-disk",
+            words(&["--os", "os:Large@1", "--format", "raw", "--out"], &[&pristine]),
+        )?;
+        let ranges = sparse::changed_ranges(&pristine, returned, KNOWN_GRAIN)?;
+        let lines: String = ranges.iter().map(|(offset, len)| format!("{offset} {len}\n")).collect();
+        std::fs::write(&list, lines)?;
+        std::fs::remove_file(pristine)?;
+        Ok(list)
+    }
+
     fn judge(&mut self, application: &Tree) {
         let entries = application.entries.len();
         let results = &mut self.results;
@@ -369,21 +396,19 @@ impl Bench {
             15.0,
         );
         results.goal_faster("compose + export raw (b) against wimlib apply (d)", "b", "d", 3.0);
+        results.goal_faster("the same against wimlib apply made durable", "b", "d durable", 3.0);
         results.goal_faster(
             "compose + export raw with shared blocks (c) against wimlib apply (d)",
             "c",
             "d",
             10.0,
         );
-        results.goal_faster(
-            "capture, trusting metadata, against wimlib apply (d)",
-            "capture trusting",
-            "d",
-            1.0,
-        );
+        results.goal_faster("capture with known blocks against wimlib apply (d)", "capture known", "d", 1.0);
         for (format, least) in [("vhd", 1.0), ("vhdx", 1.0), ("qcow2", 1.0), ("vmdk", 3.0)] {
             let (ours, theirs) = (format!("export {format}"), format!("qemu {format}"));
             results.goal_faster(&format!("export {format} against qemu-img convert"), &ours, &theirs, least);
+            let durable = format!("{theirs} durable");
+            results.goal_faster("the same against qemu-img convert made durable", &ours, &durable, least);
         }
     }
 }

@@ -169,7 +169,7 @@ impl Explain for Error {
                 Error::SectorSize { .. } => "Convert the disk to one with 512-byte logical sectors.",
                 Error::Unsupported { .. } => "Convert the image to raw, VHD, VHDX, QCOW2 or VMDK first.",
                 Error::Converter { .. } => "Install qemu-img (Debian package qemu-utils), or convert the image to raw.",
-                Error::Exists { .. } => "Choose another name, or allow the file to be replaced.",
+                Error::Exists { .. } => "Choose another name, or remove the file first.",
                 Error::NoRoom { .. } => "Free some space or choose another place; nothing was left behind.",
                 Error::Limit { .. } => "Choose another format or a smaller disk.",
                 Error::Read { .. } | Error::Write { .. } | Error::Source { .. } | Error::Cancelled => return None,

@@ -121,8 +121,8 @@ impl Explain for PartitionError {
                 "The image is probably truncated: compare its length with the original's."
             }
             PartitionError::InTheWay { .. } => {
-                "Choose whether the partition behind is moved to the end of the disk or, if it is a recovery \
-                 partition, dropped."
+                "Say --recovery move to move the partition behind to the end of the disk or, if it is a recovery \
+                 partition, --recovery drop to leave it out."
             }
             PartitionError::NotRecovery { .. } => "Choose to move it to the end of the disk instead.",
             PartitionError::MbrLimit { .. } => {

@@ -189,7 +189,7 @@ impl Editor {
             if Volume::mount_refused_hibernated(&reason) {
                 let evidence = "hiberfil.sys or a log that Windows has kept open".to_owned();
                 Refusal::Hibernated { evidence }.into()
-            } else if reason.kind() == io::ErrorKind::Unsupported {
+            } else if Volume::mount_refused_unclean(&reason) {
                 Refusal::UncleanLog.into()
             } else if Volume::mount_found_damage(&reason) {
                 let what = "the system files do not fit together".to_owned();

@@ -16,6 +16,8 @@ const SDS: &[u16] = &[b'$' as u16, b'S' as u16, b'D' as u16, b'S' as u16];
 const ALIGNMENT: u64 = 16;
 /// The first number that Windows gives out.
 const FIRST_ID: u32 = 0x100;
+/// Largest $SDS that is believed: a thousand times what installations have.
+const MAX_SDS: u64 = 1 << 32;
 /// What follows an entry of $SDH: Windows fills with "II".
 const SDH_FILLER: [u8; 4] = [0x49, 0, 0x49, 0];
 
@@ -83,6 +85,9 @@ impl Stored {
                 stored.end = stored.end.max(header.offset.saturating_add(u64::from(header.len)));
             }
         })?;
+        if stored.end > MAX_SDS {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "$SII leads beyond any possible $SDS"));
+        }
         Ok(stored)
     }
 
@@ -90,7 +95,7 @@ impl Stored {
         let secure = volume.secure().ok_or_else(missing)?;
         let mut bytes = vec![0; descriptor.len()];
         for place in self.by_hash.get(&hash(descriptor)).into_iter().flatten() {
-            if place.len as usize == HEADER + descriptor.len() {
+            if place.offset < MAX_SDS && place.len as usize == HEADER + descriptor.len() {
                 secure.read_stream(SDS, place.offset + HEADER as u64, &mut bytes)?;
                 if bytes == descriptor {
                     return Ok(Some(place.id));

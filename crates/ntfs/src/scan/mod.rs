@@ -10,7 +10,8 @@ mod node;
 
 pub use changed::changed_records;
 
-use crate::mft::{Extent, Inode, Mft, Visitor, system};
+use crate::inode::Inode;
+use crate::mft::{Extent, Mft, Visitor, system};
 use crate::{secure, upcase};
 use disk::ByteSource;
 use hierarchy::Candidate;

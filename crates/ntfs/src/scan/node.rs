@@ -6,7 +6,8 @@ use crate::attribute::{
     StandardInformation, code,
 };
 use crate::bytes;
-use crate::mft::{Inode, Mft, corrupt, system};
+use crate::inode::Inode;
+use crate::mft::{Mft, corrupt, system};
 use std::collections::HashMap;
 use std::sync::Arc;
 use volume::{

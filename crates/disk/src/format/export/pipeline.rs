@@ -68,8 +68,8 @@ impl Job<'_> {
             written: AtomicU64::new(0),
             reflinked: AtomicU64::new(0),
         };
-        // Two even on one processor: one waits for the disk while the other computes.
-        let threads = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
+        // More than processors: some wait for a disk while others compute.
+        let threads = thread::available_parallelism().map_or(4, |n| (n.get() * 2).clamp(4, 8));
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| shared.work(sharing.clone()));

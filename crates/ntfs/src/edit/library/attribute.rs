@@ -23,12 +23,16 @@ pub(crate) struct Element {
     pub(crate) clusters: u64,
 }
 
+/// More clusters than volumes can have (2^32).
+const MAX_CLUSTERS: u64 = 1 << 40;
+
 /// Copies one of the library's run lists.
 ///
 /// # Safety
 /// `list` ends with an element of length 0, as all of the library's lists do.
 pub(super) unsafe fn elements(list: *const sys::runlist_element) -> io::Result<Vec<Element>> {
     let mut found = Vec::new();
+    let mut total = 0_u64;
     let mut at = list;
     loop {
         // SAFETY: the end has not been reached.
@@ -37,10 +41,23 @@ pub(super) unsafe fn elements(list: *const sys::runlist_element) -> io::Result<V
         if clusters == 0 {
             return Ok(found);
         }
+        const HOLE: i64 = sys::ntfs_lcn_special_values_LCN_HOLE as i64;
+        const NOT_MAPPED: i64 = sys::ntfs_lcn_special_values_LCN_RL_NOT_MAPPED as i64;
         let place = match element.lcn {
-            lcn if lcn == i64::from(sys::ntfs_lcn_special_values_LCN_HOLE) => None,
+            HOLE => None,
+            NOT_MAPPED => {
+                // What other pieces of the value describe.
+                // SAFETY: the end has not been reached.
+                at = unsafe { at.add(1) };
+                continue;
+            }
             lcn => Some(u64::try_from(lcn).map_err(|_| damaged())?),
         };
+        // Far beyond any volume, and yet every sum and product of these stays within 64 bits.
+        total = total.saturating_add(clusters);
+        if total > MAX_CLUSTERS || place.is_some_and(|place| place > MAX_CLUSTERS) {
+            return Err(damaged());
+        }
         found.push(Element { at: place, clusters });
         // SAFETY: the end has not been reached.
         at = unsafe { at.add(1) };
@@ -168,9 +185,7 @@ impl Attribute<'_> {
             if list.is_null() {
                 return Err(error());
             }
-            // A piece behind the first one starts with an element that says "not mapped".
-            let skip = usize::from((*list).lcn == i64::from(sys::ntfs_lcn_special_values_LCN_RL_NOT_MAPPED));
-            let found = if (*list).length == 0 { Ok(Vec::new()) } else { elements(list.add(skip)) };
+            let found = elements(list);
             sys::free(list.cast());
             found
         }

@@ -85,7 +85,7 @@ pub(super) const ENOENT: c_int = 2;
 pub(super) const EIO: c_int = 5;
 pub(super) const EEXIST: c_int = 17;
 const EINVAL: c_int = 22;
-const EOPNOTSUPP: c_int = 95;
+pub(super) const EOPNOTSUPP: c_int = 95;
 
 unsafe extern "C" fn open(dev: *mut sys::ntfs_device, _flags: c_int) -> c_int {
     // SAFETY: the library passes the device it was given.

@@ -161,10 +161,10 @@ impl Inode {
         // SAFETY: open.
         let ni = unsafe { &*self.raw() };
         Times {
-            created: ni.creation_time as u64,
-            modified: ni.last_data_change_time as u64,
-            changed: ni.last_mft_change_time as u64,
-            accessed: ni.last_access_time as u64,
+            created: ni.creation_time,
+            modified: ni.last_data_change_time,
+            changed: ni.last_mft_change_time,
+            accessed: ni.last_access_time,
         }
     }
 
@@ -172,10 +172,10 @@ impl Inode {
     pub(crate) fn set_times(self, times: &Times) {
         // SAFETY: open; the borrow ends here.
         let ni = unsafe { &mut *self.raw() };
-        ni.creation_time = times.created as _;
-        ni.last_data_change_time = times.modified as _;
-        ni.last_mft_change_time = times.changed as _;
-        ni.last_access_time = times.accessed as _;
+        ni.creation_time = times.created;
+        ni.last_data_change_time = times.modified;
+        ni.last_mft_change_time = times.changed;
+        ni.last_access_time = times.accessed;
         ni.state &= !TIMES_SET;
         self.mark_dirty();
     }

@@ -1,6 +1,6 @@
 //! A mounted volume.
 
-use super::device::{Bridge, EIO, EPERM, OwnedDevice, operations};
+use super::device::{Bridge, EIO, EOPNOTSUPP, EPERM, OwnedDevice, operations};
 use super::{Element, Inode, checked};
 use disk::BlockDevice;
 use ntfs_sys as sys;
@@ -65,6 +65,11 @@ impl Volume {
     /// Whether a failed mount means that Windows sleeps on the volume or that its log was left open.
     pub(crate) fn mount_refused_hibernated(reason: &io::Error) -> bool {
         reason.raw_os_error() == Some(EPERM)
+    }
+
+    /// Whether a failed mount means that the log holds changes.
+    pub(crate) fn mount_refused_unclean(reason: &io::Error) -> bool {
+        reason.raw_os_error() == Some(EOPNOTSUPP)
     }
 
     /// Whether a failed mount means damage.

@@ -1,0 +1,78 @@
+//! The command line: what `lamina` understands, one module per family of commands.
+//!
+//! Exit status: 0 done, 1 refused or failed, 2 the command line is not understood.
+
+mod plumbing;
+mod size;
+
+use crate::printer::write_stderr;
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+/// Exit status of a command that was refused or failed.
+const FAILED: u8 = 1;
+/// Exit status of a command line that is not understood.
+const USAGE: u8 = 2;
+
+/// The program's version and the revision of the engine in it, which is part of what images record.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (engine {})", env!("CARGO_PKG_VERSION"), layering::ENGINE));
+
+/// Build virtual-machine images from layers.
+///
+/// Lamina installs the operating system once, each application once, and the software of each target platform once.
+/// It keeps every one as a versioned layer and composites any combination into bootable layered images.
+#[derive(Parser)]
+#[command(
+    name = "lamina",
+    version = VERSION.as_str(),
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Plumbing(plumbing::PlumbingArgs),
+}
+
+/// Reads the process's arguments, carries the command out, and gives the exit status.
+pub(crate) fn run() -> ExitCode {
+    let ended = Cli::try_parse().and_then(|cli| match cli.command {
+        Command::Plumbing(args) => plumbing::run(args),
+    });
+    ended.unwrap_or_else(|answer| usage(&answer))
+}
+
+/// Prints help or version on stdout, or what is wrong with the command line on stderr.
+fn usage(answer: &clap::Error) -> ExitCode {
+    let text = answer.render().ansi().to_string();
+    if answer.use_stderr() {
+        write_stderr(&text);
+        return ExitCode::from(USAGE);
+    }
+    // Help that nobody reads to its end is no failure.
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_agree_with_each_other() {
+        Cli::command().debug_assert();
+    }
+}

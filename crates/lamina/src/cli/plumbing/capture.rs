@@ -1,0 +1,70 @@
+//! `lamina plumbing capture`
+
+use super::composite::PackagingArgs;
+use crate::cli::size;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use layering::reference::LayerKind;
+use layering::report::VersionSpec;
+use layering::request::CaptureRequest;
+use std::path::PathBuf;
+use worker::Job;
+
+/// Capture what changed on a packaging disk as a layer version
+///
+/// Compares a returned packaging disk with the composite that it was written from and stores the difference. Name
+/// the same layers as when the disk was written. Prerequisites and the packaging platform layer are never in the
+/// result; what the base version holds stays in it, changed by what happened on the disk.
+#[derive(Args)]
+#[command(after_long_help = "\
+Examples:
+  lamina plumbing capture --os 'os:Windows 11' --layer app:.NET \\
+      --disk office.vhdx --kind app --name Office --version 2024
+  A new version of the OS layer, patched on its packaging disk:
+    lamina plumbing capture --os 'os:Windows 11@24H2' --disk patched.vhdx \\
+        --kind os --name 'Windows 11' --version 24H2-november")]
+pub(super) struct CaptureArgs {
+    #[command(flatten)]
+    composite: PackagingArgs,
+    /// Kind of the layer
+    #[arg(long, value_parser = PossibleValuesParser::new(["app", "platform", "os"]).try_map(|kind| kind.parse::<LayerKind>()))]
+    kind: LayerKind,
+    /// Returned packaging disk
+    #[arg(long, value_name = "FILE")]
+    disk: PathBuf,
+    /// Name of the layer, which is created with its first version
+    #[arg(long)]
+    name: String,
+    /// Version, new in the layer
+    #[arg(long)]
+    version: String,
+    /// Most bytes that the version may add [default: 10GiB; 100GiB for an OS layer]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    max_size: Option<u64>,
+    /// Take files with equal records as unchanged, without comparing their contents
+    ///
+    /// Faster. A change that left size, times and place on the disk as they were is missed; that this was trusted is
+    /// recorded in the version.
+    #[arg(long)]
+    trust_metadata: bool,
+    /// Capture in spite of a finding that may be overridden; the reason is recorded in the version
+    #[arg(long = "override", value_name = "REASON")]
+    override_reason: Option<String>,
+}
+
+impl CaptureArgs {
+    pub(super) fn job(self) -> Job {
+        Job::Capture(CaptureRequest {
+            composite: self.composite.into(),
+            disk: self.disk,
+            version: VersionSpec {
+                kind: self.kind,
+                name: self.name,
+                version: self.version,
+                max_size: self.max_size,
+            },
+            trust_metadata: self.trust_metadata,
+            override_reason: self.override_reason,
+        })
+    }
+}

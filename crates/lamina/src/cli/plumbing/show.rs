@@ -1,0 +1,202 @@
+//! `lamina plumbing show`
+
+use super::version::reference;
+use crate::printer::amount::{Count, ExactBytes};
+use crate::printer::page::{Page, STRONG, Styled, Visible};
+use clap::Args;
+use jiff::Timestamp;
+use layering::reference::ObjectKind;
+use layering::report::ShowReport;
+use serde_json::{Map, Value};
+use std::io;
+use worker::Job;
+
+/// Show everything recorded about a layer version or layered image
+#[derive(Args)]
+#[command(after_long_help = "\
+Examples:
+  lamina plumbing show app:Office
+  lamina plumbing show image:Desktop --json | jq .details")]
+pub(super) struct ShowArgs {
+    /// Layer version or image
+    #[arg(value_name = "REF")]
+    reference: String,
+}
+
+impl ShowArgs {
+    pub(super) fn job(self) -> Job {
+        Job::Show { reference: self.reference }
+    }
+}
+
+pub(super) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> {
+    let summary = &report.summary;
+    page.line(Styled(STRONG, reference(summary)))?;
+    match summary.kind {
+        ObjectKind::Image => page.field("disk", ExactBytes(summary.size))?,
+        ObjectKind::Os | ObjectKind::Platform | ObjectKind::App => {
+            page.field("adds", ExactBytes(summary.size))?
+        }
+    }
+    if let Some(os) = &summary.os_layer {
+        page.field("OS layer", Visible(os.as_str()))?;
+    }
+    page.field("position", Count(summary.sequence))?;
+    page.field("made", date(report.created))?;
+    page.field("engine", Visible(&report.engine))?;
+    page.field("id", Visible(&summary.id))?;
+    match &report.details {
+        Value::Object(members) => {
+            let shown = |name: &str| SHOWN.contains(&name);
+            let more: Map<String, Value> = members
+                .iter()
+                .filter(|(name, _)| !shown(name))
+                .map(|(name, more)| (name.clone(), more.clone()))
+                .collect();
+            more_lines(page, &Value::Object(more))
+        }
+        Value::Null => Ok(()),
+        other => more_lines(page, other),
+    }
+}
+
+/// Members of the details that say once more what the lines above them say.
+const SHOWN: [&str; 10] =
+    ["kind", "layer", "name", "version", "sequence", "created", "engine", "size", "disk_len", "os_layer"];
+
+fn more_lines(page: &mut Page<'_>, more: &Value) -> io::Result<()> {
+    if simple(more) {
+        return Ok(());
+    }
+    page.line("")?;
+    lines(more, 0).into_iter().try_for_each(|line| page.line(format_args!("  {line}")))
+}
+
+/// The time in UTC, or the bare number where it is beyond every calendar.
+fn date(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .map_or_else(|| seconds.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// Most levels of nesting that are laid out; what is deeper is shown as it is.
+const DEEPEST: usize = 8;
+
+/// A value as lines `name: value`, elements of lists behind dashes, what is nested indented.
+fn lines(value: &Value, depth: usize) -> Vec<String> {
+    match value {
+        nested if simple(nested) || depth >= DEEPEST => vec![scalar("", nested)],
+        Value::Object(members) => {
+            members.iter().flat_map(|(name, member)| named(name, member, depth)).collect()
+        }
+        Value::Array(elements) => elements
+            .iter()
+            .flat_map(|element| {
+                let lines = lines(element, depth + 1).into_iter().enumerate();
+                lines.map(|(index, line)| format!("{} {line}", if index == 0 { "-" } else { " " }))
+            })
+            .collect(),
+        other => vec![scalar("", other)],
+    }
+}
+
+fn named(name: &str, member: &Value, depth: usize) -> Vec<String> {
+    let label = Visible(name.replace('_', " "));
+    if simple(member) || depth >= DEEPEST {
+        return vec![format!("{label}: {}", scalar(name, member))];
+    }
+    let nested = lines(member, depth + 1).into_iter().map(|line| format!("  {line}"));
+    std::iter::once(format!("{label}:")).chain(nested).collect()
+}
+
+/// Whether the value fits on the line of its name.
+fn simple(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        _ => true,
+    }
+}
+
+fn scalar(name: &str, value: &Value) -> String {
+    let bytes =
+        ["size", "len", "bytes"].iter().any(|unit| name == *unit || name.ends_with(&format!("_{unit}")));
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(elements) if elements.is_empty() => "none".to_owned(),
+        Value::Object(members) if members.is_empty() => "none".to_owned(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) if bytes => ExactBytes(number).to_string(),
+            Some(number) => Count(number).to_string(),
+            None => number.to_string(),
+        },
+        Value::String(text) => Visible(text).to_string(),
+        nested => Visible(nested.to_string()).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layering::reference::EntityName;
+    use layering::report::Summary;
+    use serde_json::json;
+
+    #[test]
+    fn whatever_is_recorded_is_laid_out_for_reading() {
+        let report = ShowReport {
+            summary: Summary {
+                kind: ObjectKind::App,
+                name: EntityName::new("Office").unwrap(),
+                version: Some(EntityName::new("2024").unwrap()),
+                sequence: 2,
+                os_layer: Some(EntityName::new("Windows 11").unwrap()),
+                size: 1536,
+                id: "abc".into(),
+            },
+            created: 1_762_000_000,
+            engine: "1".into(),
+            details: json!({
+                "kind": "app",
+                "trust_metadata": false,
+                "max_size": 10_u64 << 30,
+                "prerequisites": [],
+                "packaged_on": {"os": "os:Windows 11@24H2", "records": 153_732},
+                "overrides": [{"code": "x", "reason": "a\u{1b}b"}],
+            }),
+        };
+        let mut out = Vec::new();
+        human(&report, &mut Page::new(&mut out)).unwrap();
+        assert_eq!(
+            String::from_utf8(anstream::adapter::strip_bytes(&out).into_vec()).unwrap(),
+            "\
+app:Office@2024
+  adds         1.5 KiB (1,536 bytes)
+  OS layer     Windows 11
+  position     2
+  made         2025-11-01 12:26:40 UTC
+  engine       1
+  id           abc
+
+  max size: 10 GiB (10,737,418,240 bytes)
+  overrides:
+    - code: x
+      reason: a\\u{1b}b
+  packaged on:
+    os: os:Windows 11@24H2
+    records: 153,732
+  prerequisites: none
+  trust metadata: no
+"
+        );
+    }
+
+    #[test]
+    fn a_time_beyond_every_calendar_is_still_shown() {
+        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(u64::MAX), "18446744073709551615");
+    }
+}

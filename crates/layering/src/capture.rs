@@ -1,0 +1,485 @@
+//! Capturing: what changed on a returned packaging disk becomes a layer version.
+
+use crate::catalog::{Catalog, Version, now, put_disk, put_manifest};
+use crate::changed_blocks::changed_blocks;
+use crate::compose::{Layer, OsDisk, compose, store_frozen};
+use crate::contents::{BaseBlobs, Equality, ReturnedContents};
+use crate::difference::difference;
+use crate::error::Rule;
+use crate::import::{store_changes, worth_storing};
+use crate::manifest::{DirectoryRole, Manifest, Piece};
+use crate::marker::Marker;
+use crate::never_captured::NeverCaptured;
+use crate::os_volume::OsVolume;
+use crate::placement::Placement;
+use crate::plan::{PlanLayer, exists_after, warning};
+use crate::record::{Captured, DiskRecord, ENGINE, VersionRecord};
+use crate::reference::{EntityName, LayerKind};
+use crate::report::Warning;
+use crate::successor::successor;
+use crate::{Error, Result};
+use disk::partition::PartitionTable;
+use disk::{BlockSet, ByteSource, ExtentMap, Overlay, PageBudget, Window};
+use ntfs_volume::edit::NtfsEditor;
+use operation::{Progress, Silent};
+use std::sync::Arc;
+use store::{ObjectId, Session};
+use volume::{FileId, Name, Tree, VolumeEditor};
+
+/// How the changes on a returned disk are found.
+#[derive(Debug, Clone)]
+pub enum Changes {
+    /// Compare the whole disk.
+    Compare,
+    /// Only these ranges of the disk differ from the composite (bytes): what a platform's snapshot difference or an
+    /// overlay's allocation says. Ranges that did not change in truth cost time, missing ones cost changes.
+    Known(BlockSet),
+    /// Files whose records are equal have not changed.
+    TrustMetadata,
+}
+
+/// A composite with the versions that are in it.
+pub(crate) struct Composite {
+    pub(crate) os: Version,
+    pub(crate) prerequisites: Vec<Version>,
+    pub(crate) base: Option<Version>,
+    pub(crate) platform: Option<Version>,
+}
+
+impl Composite {
+    /// The versions of the composite, lowest first.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = &Version> {
+        std::iter::once(&self.os).chain(&self.prerequisites).chain(&self.base).chain(&self.platform)
+    }
+
+    /// The layers over the OS version, lowest first.
+    pub(crate) fn layers(&self, catalog: &Catalog<'_>) -> Result<Vec<Layer>> {
+        self.versions().skip(1).map(|version| Layer::load(catalog, version, &self.os)).collect()
+    }
+
+    /// The mark that a disk with this composite carries.
+    pub(crate) fn marker(&self) -> Marker {
+        let pinned: Vec<_> = self.versions().map(Version::pinned).collect();
+        Marker::new(&pinned)
+    }
+}
+
+/// What to call the new version, and what it may be.
+pub(crate) struct NewVersion {
+    pub(crate) kind: LayerKind,
+    pub(crate) layer: EntityName,
+    pub(crate) version: EntityName,
+    pub(crate) max_size: u64,
+    pub(crate) override_reason: Option<String>,
+}
+
+/// A captured version that is visible.
+pub(crate) struct CapturedVersion {
+    pub(crate) version: Version,
+    pub(crate) stored: u64,
+    pub(crate) read: u64,
+}
+
+/// A returned disk, found its way around in.
+struct Returned {
+    disk: Arc<dyn ByteSource>,
+    volume: OsVolume,
+    tree: Tree,
+}
+
+/// Captures a version from `disk`, which was made from `composite`. `disk_name` is what messages call it.
+#[expect(clippy::too_many_arguments, reason = "one call, from the engine")]
+pub(crate) fn capture(
+    session: &Session,
+    catalog: &Catalog<'_>,
+    composite: &Composite,
+    disk: Arc<dyn ByteSource>,
+    disk_name: &str,
+    changes: Changes,
+    new: NewVersion,
+    never: &NeverCaptured,
+    progress: &dyn Progress,
+) -> Result<CapturedVersion> {
+    let sequence = catalog.vacant(new.kind, &new.layer, &new.version)?;
+    let marker = composite.marker();
+    let layers = composite.layers(catalog)?;
+    let os = OsDisk::open(session, catalog, &composite.os)?;
+    let composed = compose(session, os, &layers, None, Some(&marker), progress)?;
+    let mut placement = composed.placement;
+    let base_volume = composed.volume;
+    let base_map = composed.frozen.map.clone();
+    let dirty = composed.frozen.dirty.blocks();
+    let base: Arc<dyn ByteSource> = Arc::new(composed.frozen);
+    let returned = open_returned(disk, disk_name, &base, &base_volume, &marker)?;
+
+    let mut warnings = Vec::new();
+    let (equality, mut read, changed) = match changes {
+        Changes::TrustMetadata => (Equality::TrustMetadata, 0, None),
+        Changes::Known(blocks) => (within(&blocks, &returned.volume), 0, Some(blocks)),
+        Changes::Compare => {
+            let (blocks, read) = changed_blocks(&*base, &*returned.disk, progress)?;
+            (within(&blocks, &returned.volume), read, Some(blocks))
+        }
+    };
+    if let Some(changed) = &changed {
+        warnings.extend(changes_elsewhere(changed, &returned.volume));
+    }
+    let captured = Captured {
+        os: composite.os.pinned(),
+        prerequisites: composite.prerequisites.iter().map(Version::pinned).collect(),
+        base: composite.base.as_ref().map(Version::pinned),
+        platform: composite.platform.as_ref().map(Version::pinned),
+        trust_metadata: changed.is_none(),
+        override_reason: new.override_reason.clone(),
+    };
+    let blank = VersionRecord {
+        kind: new.kind,
+        layer: new.layer.clone(),
+        version: new.version.clone(),
+        sequence,
+        created: now(),
+        engine: ENGINE.to_owned(),
+        os_layer: (new.kind != LayerKind::Os).then(|| composite.os.os_layer().clone()),
+        size: 0,
+        files: 0,
+        directories: 0,
+        deletions: 0,
+        body: ObjectId([0; 32]),
+        os_volume: None,
+        captured: Some(captured),
+        warnings: Vec::new(),
+    };
+
+    if new.kind == LayerKind::Os && composite.platform.is_none() {
+        let mut changed = match changed {
+            Some(changed) => changed,
+            // A disk that is kept block by block has to be compared block by block.
+            None => {
+                let (blocks, bytes) = changed_blocks(&*base, &*returned.disk, progress)?;
+                read += bytes;
+                blocks
+            }
+        };
+        // Where the mark was written the composite is not what the OS version has.
+        changed.union(&dirty);
+        let base_record = catalog.os_disk(&composite.os)?;
+        let stored = store_os(session, &base_record, &returned, changed, never, progress)?;
+        check_size(&new, stored.stored)?;
+        let record = VersionRecord {
+            size: stored.stored,
+            files: stored.files,
+            directories: stored.directories,
+            body: put_disk(session, &stored.record)?,
+            os_volume: Some(returned.volume.partition.number),
+            warnings,
+            ..blank
+        };
+        let version = catalog.publish_version(session, record, progress)?;
+        return Ok(CapturedVersion { version, stored: stored.stored, read: read + stored.read });
+    }
+
+    let base_window = base_volume.window(&base)?;
+    let base_tree = ntfs_volume::scan::scan(&base_window, progress)
+        .map_err(Error::volume(base_volume.context("the composite")))?;
+    let new_window = returned.volume.window(&returned.disk)?;
+    let mut writer = session.pack_writer()?;
+    let mut blobs = StoredBase {
+        map: &base_map,
+        dirty: &dirty,
+        placement: &mut placement,
+        start: base_volume.partition.start,
+    };
+    let mut contents =
+        ReturnedContents::new(&base_window, &new_window, equality, &mut blobs, &mut writer, progress);
+    let change = difference(&base_tree, &returned.tree, never, &mut contents, progress)?;
+    let (stored, kept) = (contents.stored, contents.kept);
+    read += contents.read;
+    check_size(&new, kept)?;
+    writer.finish()?;
+
+    let record = if new.kind == LayerKind::Os {
+        warnings.extend(touched_by_platform(&layers, &change, &base_tree));
+        let os = OsDisk::open(session, catalog, &composite.os)?;
+        let pinned = composite.os.pinned();
+        let layer = Layer { pinned, manifest: change, same_os_version: true };
+        let composed = compose(session, os, &[layer], None, None, progress)?;
+        warnings.extend(composed.warnings.iter().cloned());
+        let volume = composed.volume.partition.number;
+        let disk = composed.store(session, progress)?;
+        let facts = catalog.disk(disk.object)?;
+        let os = OsDisk::of(session, &facts, Some(volume), "the new OS version".into())?;
+        let tree = os.volume.scan(&os.source(), "the new OS version")?;
+        let (files, directories) = counts(&tree);
+        let os_volume = Some(volume);
+        VersionRecord { size: kept, files, directories, body: disk.object, os_volume, warnings, ..blank }
+    } else {
+        let manifest = match &composite.base {
+            Some(base) => {
+                let below: Vec<Layer> = composite
+                    .prerequisites
+                    .iter()
+                    .map(|version| Layer::load(catalog, version, &composite.os))
+                    .collect::<Result<_>>()?;
+                let os = OsDisk::open(session, catalog, &composite.os)?;
+                let tree = os.volume.scan(&os.source(), &os.reference)?;
+                let plan_layers: Vec<PlanLayer<'_>> = below.iter().map(plan_layer).collect();
+                let exists = exists_after(&tree, &plan_layers)?;
+                successor(&catalog.manifest(base)?, &change, &tree, exists)
+            }
+            None => change,
+        };
+        VersionRecord {
+            size: kept,
+            files: manifest.files.len() as u64,
+            directories: manifest
+                .directories
+                .iter()
+                .filter(|directory| directory.role != DirectoryRole::Context && !directory.name.is_empty())
+                .count() as u64,
+            deletions: manifest.deletions.len() as u64,
+            body: put_manifest(session, &manifest)?,
+            warnings,
+            ..blank
+        }
+    };
+    let version = catalog.publish_version(session, record, progress)?;
+    Ok(CapturedVersion { version, stored, read })
+}
+
+pub(crate) fn plan_layer(layer: &Layer) -> PlanLayer<'_> {
+    PlanLayer {
+        label: layer.pinned.reference.clone(),
+        manifest: &layer.manifest,
+        same_os_version: layer.same_os_version,
+    }
+}
+
+fn check_size(new: &NewVersion, added: u64) -> Result<()> {
+    if added > new.max_size {
+        let what = crate::catalog::reference_text(new.kind, &new.layer, &new.version);
+        return Err(Rule::TooLarge { what, added, max: new.max_size }.into());
+    }
+    Ok(())
+}
+
+/// Opens a returned disk and refuses one that was not made from the composite, or was not shut down.
+fn open_returned(
+    disk: Arc<dyn ByteSource>,
+    name: &str,
+    base: &Arc<dyn ByteSource>,
+    base_volume: &OsVolume,
+    marker: &Marker,
+) -> Result<Returned> {
+    let not_descended = |reason: String| Error::from(Rule::NotDescended { disk: name.to_owned(), reason });
+    if disk.len() < base.len() {
+        return Err(not_descended(format!("it has {} bytes, the composite {}", disk.len(), base.len())));
+    }
+    let table = PartitionTable::read(&*disk)
+        .map_err(|source| Error::Partition { context: name.to_owned(), source })?;
+    if table.scheme != base_volume.table.scheme {
+        return Err(not_descended("its partition table has another identity".into()));
+    }
+    let number = base_volume.partition.number;
+    let partition = table.partition(number).filter(|partition| {
+        partition.start == base_volume.partition.start && partition.guid == base_volume.partition.guid
+    });
+    let Some(partition) = partition.cloned() else {
+        return Err(not_descended(format!("partition {number} is not where the OS volume was")));
+    };
+    let volume = OsVolume { table, partition };
+    let context = volume.context(name);
+    let window = volume.window(&disk)?;
+    let facts = ntfs_volume::facts(&window).map_err(Error::volume(context.clone()))?;
+    let ours = ntfs_volume::facts(&base_volume.window(base)?).map_err(Error::volume("the composite"))?;
+    if facts.serial != ours.serial {
+        return Err(not_descended("its OS volume has another serial number".into()));
+    }
+    let tree = ntfs_volume::scan::scan(&window, &Silent).map_err(Error::volume(context.clone()))?;
+    ntfs_volume::gate::check_state(&window).map_err(Error::volume(context))?;
+    match Marker::read(&window, &tree)? {
+        None => Err(not_descended(format!("{} is missing from its root", crate::marker::FILE))),
+        Some(found) if found.composite != marker.composite => {
+            let made_of = found.contains.join(" + ");
+            Err(not_descended(format!(
+                "it was made from {made_of}, not from {}",
+                marker.contains.join(" + ")
+            )))
+        }
+        Some(_) => Ok(Returned { disk, volume, tree }),
+    }
+}
+
+/// The part of a set of ranges of the disk that lies in the OS volume, in its terms.
+fn within(blocks: &BlockSet, volume: &OsVolume) -> Equality {
+    let (start, end) = (volume.partition.start, volume.partition.end());
+    let inside = blocks.iter().filter(|range| range.start < end && range.end > start);
+    Equality::Changed(
+        inside.map(|range| range.start.max(start) - start..range.end.min(end) - start).collect(),
+    )
+}
+
+/// Other partitions are carried byte for byte: a change there is reported, not captured.
+fn changes_elsewhere(changed: &BlockSet, volume: &OsVolume) -> Vec<Warning> {
+    let others = volume.table.partitions.iter().filter(|other| other.number != volume.partition.number);
+    let touched: Vec<String> = others
+        .filter(|other| changed.intersects(other.start..other.end()))
+        .map(|other| format!("partition {} ({})", other.number, other.kind))
+        .collect();
+    if touched.is_empty() {
+        return Vec::new();
+    }
+    vec![warning(
+        "other-partition-changed",
+        "changed on the packaging disk, but not part of the layer",
+        touched,
+    )]
+}
+
+/// Files that both the change and a packaging platform layer (the only layer below an OS version) touched.
+fn touched_by_platform(layers: &[Layer], change: &Manifest, tree: &Tree) -> Vec<Warning> {
+    let paths = |manifest: &Manifest| -> std::collections::BTreeMap<Vec<Name>, String> {
+        let names = manifest.files.iter().flat_map(|file| &file.names);
+        names
+            .map(|name| {
+                let mut path: Vec<Name> =
+                    manifest.directory_path(name.directory).into_iter().map(|part| tree.fold(part)).collect();
+                path.push(tree.fold(&name.name));
+                (path, manifest.display_path(name.directory, &name.name))
+            })
+            .collect()
+    };
+    let changed = paths(change);
+    let mut both = Vec::new();
+    for layer in layers {
+        let theirs = paths(&layer.manifest);
+        both.extend(
+            changed.iter().filter(|(path, _)| theirs.contains_key(*path)).map(|(_, text)| text.clone()),
+        );
+    }
+    if both.is_empty() {
+        return Vec::new();
+    }
+    let message = "changed on the packaging disk, where they came from the packaging platform layer";
+    vec![warning("platform-file-changed", message, both)]
+}
+
+/// The stored part of a composite's volume.
+struct StoredBase<'a, 's> {
+    map: &'a ExtentMap,
+    dirty: &'a BlockSet,
+    placement: &'a mut Placement<'s>,
+    /// Where the volume begins on the disk, bytes.
+    start: u64,
+}
+
+impl BaseBlobs for StoredBase<'_, '_> {
+    fn pieces(&mut self, offset: u64, len: u64) -> Result<Option<Vec<Piece>>> {
+        let range = self.start + offset..self.start + offset + len;
+        if self.dirty.intersects(range.clone()) {
+            return Ok(None);
+        }
+        let mut pieces = Vec::new();
+        let mut extents = Vec::new();
+        for segment in self.map.segments(range) {
+            match segment.target {
+                None => pieces.push(Piece { blob: None, offset: 0, len: segment.len }),
+                Some(target) => {
+                    extents.clear();
+                    self.placement.blobs_of(segment.offset, segment.len, target, &mut extents)?;
+                    pieces.extend(extents.iter().map(|extent| Piece {
+                        blob: Some(extent.blob),
+                        offset: extent.blob_offset,
+                        len: extent.len,
+                    }));
+                }
+            }
+        }
+        Ok(Some(pieces))
+    }
+}
+
+/// A new OS version that is stored.
+struct StoredOs {
+    record: DiskRecord,
+    stored: u64,
+    read: u64,
+    files: u64,
+    directories: u64,
+}
+
+/// The returned disk block by block, without what is never captured.
+fn store_os(
+    session: &Session,
+    base: &DiskRecord,
+    returned: &Returned,
+    changed: BlockSet,
+    never: &NeverCaptured,
+    progress: &dyn Progress,
+) -> Result<StoredOs> {
+    let worth = worth_storing(&returned.disk, &returned.volume, &returned.tree)?;
+    let mut writer = session.pack_writer()?;
+    let imported = store_changes(base, &*returned.disk, &changed, &worth, &mut writer, progress)?;
+    writer.finish()?;
+    let mut placement = Placement::new(session);
+    let map = placement.map(&imported.record, "the returned disk")?;
+    let budget = PageBudget { bytes: 64 << 20, scratch_dir: session.store().scratch_dir() };
+    let overlay = Overlay::new(map, placement.sources(), budget)
+        .map_err(|error| Error::record("the returned disk", &error))?;
+    let partition = &returned.volume.partition;
+    let context = returned.volume.context("the returned disk");
+    let device = Window::new(overlay, partition.start, partition.len)
+        .map_err(|error| Error::record(context.clone(), &error))?;
+    let mut editor = NtfsEditor::mount(device).map_err(Error::volume(context.clone()))?;
+    remove_never_captured(&mut editor, &returned.tree, never, &context)?;
+    let frozen = editor.finish_into().map_err(Error::volume(context))?.into_inner().freeze();
+    let (record, written, disk) = store_frozen(session, &mut placement, frozen, progress)?;
+    let disk: Arc<dyn ByteSource> = Arc::new(disk);
+    let (files, directories) = counts(&returned.volume.scan(&disk, "the new OS version")?);
+    Ok(StoredOs { record, stored: imported.stored + written, read: imported.read, files, directories })
+}
+
+/// Takes away what no layer carries; directories keep their own metadata.
+fn remove_never_captured(
+    editor: &mut dyn VolumeEditor,
+    tree: &Tree,
+    never: &NeverCaptured,
+    context: &str,
+) -> Result<()> {
+    let failed = |name: &Name| Error::volume(format!("{context}: {name}"));
+    let mut touched: Vec<FileId> = Vec::new();
+    // Directories are removed after what is in them: `leaving` is in order of discovery, parents first.
+    let mut leaving: Vec<(FileId, FileId, Name)> = Vec::new();
+    let mut pending: Vec<(FileId, Vec<Name>, bool)> = vec![(tree.root(), Vec::new(), false)];
+    while let Some((directory, path, doomed)) = pending.pop() {
+        for child in tree.children(directory) {
+            let goes = doomed || never.matches(tree, &path, &child.name);
+            if goes {
+                leaving.push((child.id, directory, child.name.clone()));
+                if !doomed {
+                    touched.push(directory);
+                }
+            }
+            if tree.is_directory(child.id) {
+                let mut below = path.clone();
+                below.push(child.name.clone());
+                pending.push((child.id, below, goes));
+            }
+        }
+    }
+    for (id, parent, name) in leaving.iter().rev() {
+        editor.unlink(*id, *parent, name).map_err(failed(name))?;
+    }
+    touched.dedup();
+    for directory in touched {
+        if let Some(node) = tree.node(directory) {
+            editor.set_metadata(directory, &node.metadata).map_err(failed(&Name::default()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Files and directories of a volume, without the root.
+pub(crate) fn counts(tree: &Tree) -> (u64, u64) {
+    let directories = tree.nodes().filter(|node| node.kind == volume::Kind::Directory).count() as u64;
+    (tree.len() as u64 - directories, directories.saturating_sub(1))
+}

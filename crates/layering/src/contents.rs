@@ -1,0 +1,200 @@
+//! Contents of files while trees are compared and folded: what is equal, what is kept, what it was before.
+
+use crate::binary_version::{binary_version, may_have_version};
+use crate::difference::Contents;
+use crate::manifest::{ContentRecord, Piece, StreamRecord};
+use crate::plan::OsContents;
+use crate::streams::{self, Part, PartReader};
+use crate::{Error, Result};
+use disk::{BLOCK, BlockSet, ByteSource};
+use operation::Progress;
+use store::{BlobHasher, BlobId, PackWriter, block_digest};
+use volume::{Name, Stream, StreamData};
+
+/// How equality of contents is decided where the records of two files agree.
+pub(crate) enum Equality {
+    /// Equal records mean equal contents.
+    TrustMetadata,
+    /// Contents are equal where nothing changed: these ranges of the volume did.
+    Changed(BlockSet),
+}
+
+/// The part of the base volume that is stored, in terms of blobs.
+pub(crate) trait BaseBlobs {
+    /// The blobs that hold `offset .. offset + len` of the base volume (bytes, block multiples), if all of it is stored.
+    fn pieces(&mut self, offset: u64, len: u64) -> Result<Option<Vec<Piece>>>;
+}
+
+/// Contents of a returned disk in comparison with its base.
+pub(crate) struct ReturnedContents<'a> {
+    base: &'a dyn ByteSource,
+    new: &'a dyn ByteSource,
+    equality: Equality,
+    blobs: &'a mut dyn BaseBlobs,
+    writer: &'a mut PackWriter,
+    progress: &'a dyn Progress,
+    /// Bytes read from the returned disk.
+    pub(crate) read: u64,
+    /// Bytes newly stored.
+    pub(crate) stored: u64,
+    /// Bytes that the kept streams add to what the base has, whether or not another layer stored the same.
+    pub(crate) kept: u64,
+}
+
+impl<'a> ReturnedContents<'a> {
+    pub(crate) fn new(
+        base: &'a dyn ByteSource,
+        new: &'a dyn ByteSource,
+        equality: Equality,
+        blobs: &'a mut dyn BaseBlobs,
+        writer: &'a mut PackWriter,
+        progress: &'a dyn Progress,
+    ) -> ReturnedContents<'a> {
+        ReturnedContents { base, new, equality, blobs, writer, progress, read: 0, stored: 0, kept: 0 }
+    }
+
+    /// Whether the parts of a stream are known to be what the base volume has in the same place.
+    fn untouched(&self, parts: &[Part]) -> bool {
+        match &self.equality {
+            Equality::TrustMetadata => false,
+            Equality::Changed(blocks) => {
+                parts.iter().all(|part| !blocks.intersects(part.at..part.at.saturating_add(part.len)))
+            }
+        }
+    }
+
+    /// The content as parts of blobs that are stored already: what a moved, linked or re-labelled file costs.
+    fn share(&mut self, parts: &[Part], len: u64) -> Result<Option<(BlobId, Vec<Piece>)>> {
+        let aligned = |part: &Part| part.at.is_multiple_of(BLOCK) && part.data == part.len;
+        let (last, whole) = match parts.split_last() {
+            Some((last, before)) => (last, before),
+            None => return Ok(None),
+        };
+        if !self.untouched(parts)
+            || !parts.iter().all(aligned)
+            || !whole.iter().all(|part| part.len.is_multiple_of(BLOCK))
+        {
+            return Ok(None);
+        }
+        let mut pieces = Vec::new();
+        let mut digests = Vec::new();
+        for part in parts {
+            let len = part.len / BLOCK * BLOCK;
+            if len == 0 {
+                continue;
+            }
+            match self.blobs.pieces(part.at, len)? {
+                Some(found) => pieces.extend(found),
+                None => return Ok(None),
+            }
+            if !self.base.known_block_digests(part.at, len, &mut digests).map_err(reading)? {
+                return Ok(None);
+            }
+        }
+        // The slack of the last block is not ours to carry: that block is stored by itself, zero-padded.
+        let tail = last.len % BLOCK;
+        if tail > 0 {
+            let mut block = vec![0; tail as usize];
+            self.new.read_exact_at(last.at + last.len - tail, &mut block).map_err(reading)?;
+            self.read += tail;
+            let appended = self.writer.append_bytes(&block)?;
+            self.stored += if appended.new { tail } else { 0 };
+            pieces.push(Piece { blob: Some(appended.id), offset: 0, len: tail });
+            block.resize(BLOCK as usize, 0);
+            digests.push(block_digest(&block));
+        }
+        let mut hasher = BlobHasher::new(len);
+        hasher.update(&digests);
+        Ok(Some((hasher.finish(), pieces)))
+    }
+}
+
+impl Contents for ReturnedContents<'_> {
+    fn same(&mut self, base: &Stream, new: &Stream) -> Result<bool> {
+        if let (StreamData::Inline(a), StreamData::Inline(b)) = (&base.data, &new.data) {
+            return Ok(a == b);
+        }
+        if base.data == new.data {
+            match &self.equality {
+                Equality::TrustMetadata => return Ok(true),
+                // A block may have changed only in the slack behind the end of the stream.
+                Equality::Changed(_) if self.untouched(&streams::parts(new)) => return Ok(true),
+                Equality::Changed(_) => {}
+            }
+        }
+        if streams::layout(base) != streams::layout(new) {
+            return Ok(false);
+        }
+        let (ours, _) = streams::digest(self.base, base).map_err(reading)?;
+        let (theirs, read) = streams::digest(self.new, new).map_err(reading)?;
+        self.read += read;
+        Ok(ours == theirs)
+    }
+
+    fn keep(&mut self, new: &Stream) -> Result<StreamRecord> {
+        let content = match &new.data {
+            StreamData::Inline(bytes) => {
+                self.kept += bytes.len() as u64;
+                ContentRecord::Inline(bytes.clone())
+            }
+            StreamData::Runs(_) => {
+                let parts = streams::parts(new);
+                let len = parts.iter().map(|part| part.len).sum();
+                let (content, pieces) = match self.share(&parts, len)? {
+                    Some(shared) => shared,
+                    None => {
+                        let mut reader = PartReader::new(self.new, &parts);
+                        let appended = self.writer.append(&mut reader, Some(len))?;
+                        self.read += len;
+                        self.kept += len;
+                        self.stored += if appended.new { len } else { 0 };
+                        (appended.id, Vec::new())
+                    }
+                };
+                ContentRecord::Stored { content, len, pieces, layout: streams::layout(new) }
+            }
+        };
+        if self.progress.cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok(StreamRecord {
+            name: new.name.clone(),
+            size: new.size,
+            valid: new.valid,
+            flags: new.flags,
+            content,
+        })
+    }
+
+    fn base_digest(&mut self, base: &Stream) -> Result<BlobId> {
+        Ok(streams::digest(self.base, base).map_err(reading)?.0)
+    }
+
+    fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>> {
+        version(self.new, name, stream)
+    }
+}
+
+/// Contents of the OS volume that layers are folded over.
+pub(crate) struct OsVolumeContents<'a>(pub(crate) &'a dyn ByteSource);
+
+impl OsContents for OsVolumeContents<'_> {
+    fn digest(&mut self, stream: &Stream) -> Result<BlobId> {
+        Ok(streams::digest(self.0, stream).map_err(reading)?.0)
+    }
+
+    fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>> {
+        version(self.0, name, stream)
+    }
+}
+
+fn version(volume: &dyn ByteSource, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>> {
+    if !may_have_version(name) || stream.flags.compressed || stream.flags.encrypted {
+        return Ok(None);
+    }
+    binary_version(|offset, buf| streams::read_stream_at(volume, stream, offset, buf)).map_err(reading)
+}
+
+fn reading(source: std::io::Error) -> Error {
+    Error::Io { doing: "reading a file's contents".into(), source }
+}

@@ -1,0 +1,392 @@
+//! What changed between two trees, as a manifest. Pure but for contents, which a [`Contents`] compares and keeps.
+//!
+//! Entries are matched by path, as the volume compares names; record numbers only tell which names are one file. The
+//! walk is depth first and sorted, so that contents are kept in the order in which composing will want them.
+
+use crate::Result;
+use crate::manifest::*;
+use crate::never_captured::NeverCaptured;
+use operation::{Progress, Unit};
+use std::collections::HashMap;
+use store::BlobId;
+use volume::{Child, FileId, Kind, Metadata, Name, Node, Stream, Tree};
+
+/// What comparing trees needs to know, and to do, about bytes.
+pub trait Contents {
+    /// Whether two streams of equal size hold the same bytes.
+    fn same(&mut self, base: &Stream, new: &Stream) -> Result<bool>;
+    /// Keeps the bytes of a stream of the new tree in the store.
+    fn keep(&mut self, new: &Stream) -> Result<StreamRecord>;
+    /// Digest of a stream of the base tree.
+    fn base_digest(&mut self, base: &Stream) -> Result<BlobId>;
+    /// Version resource of a binary of the new tree.
+    fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>>;
+}
+
+/// The manifest that turns `base` into `new`, never-captured paths left out on both sides.
+pub fn difference(
+    base: &Tree,
+    new: &Tree,
+    never: &NeverCaptured,
+    contents: &mut dyn Contents,
+    progress: &dyn Progress,
+) -> Result<Manifest> {
+    progress.step("Comparing files", Some(new.len() as u64), Unit::Items);
+    let mut walk = Walk {
+        base,
+        new,
+        never,
+        contents,
+        frames: Vec::new(),
+        groups: HashMap::new(),
+        group_order: Vec::new(),
+        securities: SecurityTable::default(),
+        manifest: Manifest::default(),
+    };
+    walk.frames.push(Frame {
+        parent: 0,
+        name: Name::default(),
+        short: None,
+        base: Some(base.root()),
+        new: Some(new.root()),
+        position: None,
+        role: DirectoryRole::Context,
+        path: Vec::new(),
+    });
+    let mut pending = vec![0];
+    walk.position(0)?;
+    while let Some(frame) = pending.pop() {
+        if progress.cancelled() {
+            return Err(crate::Error::Cancelled);
+        }
+        let below = walk.directory(frame)?;
+        progress.advance(walk.frames[frame].new.map_or(0, |id| new.children(id).len() as u64));
+        pending.extend(below.into_iter().rev());
+    }
+    walk.finish_groups()?;
+    let mut manifest = walk.manifest;
+    manifest.securities = walk.securities.into_values();
+    Ok(manifest)
+}
+
+/// A directory path that exists in either tree.
+struct Frame {
+    parent: usize,
+    name: Name,
+    short: Option<Name>,
+    base: Option<FileId>,
+    new: Option<FileId>,
+    /// Position in the manifest, once something refers to it.
+    position: Option<u32>,
+    role: DirectoryRole,
+    path: Vec<Name>,
+}
+
+/// One captured-or-not name of a file with several.
+struct GroupName {
+    frame: usize,
+    name: Name,
+    short: Option<Name>,
+    base: Option<FileId>,
+    renamed: bool,
+}
+
+struct Walk<'a> {
+    base: &'a Tree,
+    new: &'a Tree,
+    never: &'a NeverCaptured,
+    contents: &'a mut dyn Contents,
+    frames: Vec<Frame>,
+    groups: HashMap<FileId, Vec<GroupName>>,
+    group_order: Vec<FileId>,
+    securities: SecurityTable,
+    manifest: Manifest,
+}
+
+impl Walk<'_> {
+    /// Compares the entries of one directory and gives back the frames of its sub-directories, in order.
+    fn directory(&mut self, frame: usize) -> Result<Vec<usize>> {
+        let (base, new) = (self.base, self.new);
+        let old = self.frames[frame].base.map_or(&[][..], |id| base.children(id));
+        let now = self.frames[frame].new.map_or(&[][..], |id| new.children(id));
+        let mut below = Vec::new();
+        let (mut o, mut n) = (0, 0);
+        while o < old.len() || n < now.len() {
+            // Volumes that hold two names of equal folded form are compared name by name within the pair.
+            let order = match (old.get(o), now.get(n)) {
+                (Some(a), Some(b)) => a.folded.cmp(&b.folded),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                _ => std::cmp::Ordering::Greater,
+            };
+            let was = order.is_le().then(|| &old[o]);
+            let is = order.is_ge().then(|| &now[n]);
+            o += usize::from(was.is_some());
+            n += usize::from(is.is_some());
+            let name = &is.or(was).expect("one side has an entry").name;
+            if self.never.matches(self.new, &self.frames[frame].path, name) {
+                continue;
+            }
+            self.entry(frame, was, is, &mut below)?;
+        }
+        Ok(below)
+    }
+
+    fn entry(
+        &mut self,
+        frame: usize,
+        was: Option<&Child>,
+        is: Option<&Child>,
+        below: &mut Vec<usize>,
+    ) -> Result<()> {
+        let (base, new) = (self.base, self.new);
+        let old = was.and_then(|child| base.node(child.id));
+        let now = is.and_then(|child| new.node(child.id));
+        let old_kind = old.map(|node| node.kind);
+        let now_kind = now.map(|node| node.kind);
+        if let (Some(was), Some(old)) = (was, old)
+            && now_kind != old_kind
+        {
+            let before = match old.kind {
+                Kind::File => self.before(old)?,
+                Kind::Directory => None,
+            };
+            let directory = self.position(frame)?;
+            let (name, kind) = (was.name.clone(), old.kind);
+            self.manifest.deletions.push(DeletionRecord { directory, name, kind, before });
+            if old.kind == Kind::Directory {
+                let short = short_of(old, self.frames[frame].base, &was.name);
+                below.push(self.frame(frame, &was.name, short, Some(old.id), None, DirectoryRole::Context));
+            }
+        }
+        let (Some(is), Some(now)) = (is, now) else { return Ok(()) };
+        let counterpart = old.filter(|node| node.kind == now.kind);
+        let short = short_of(now, self.frames[frame].new, &is.name);
+        let renamed = match (was, counterpart) {
+            (Some(was), Some(old)) => {
+                was.name != is.name || short_of(old, self.frames[frame].base, &was.name) != short
+            }
+            _ => false,
+        };
+        match now.kind {
+            Kind::Directory => {
+                let role = match counterpart {
+                    None => DirectoryRole::Created,
+                    Some(old) if renamed => match self.directory_change(old, now)? {
+                        DirectoryRole::Context => DirectoryRole::Changed {
+                            security: false,
+                            attributes: false,
+                            times: true,
+                            properties: false,
+                        },
+                        role => role,
+                    },
+                    Some(old) => self.directory_change(old, now)?,
+                };
+                let old = counterpart.map(|node| node.id);
+                let child = self.frame(frame, &is.name, short, old, Some(now.id), role);
+                if role != DirectoryRole::Context {
+                    self.position(child)?;
+                }
+                below.push(child);
+            }
+            Kind::File if now.links.len() > 1 => {
+                let group = self.groups.entry(now.id).or_default();
+                if group.is_empty() {
+                    self.group_order.push(now.id);
+                }
+                let base = counterpart.map(|node| node.id);
+                group.push(GroupName { frame, name: is.name.clone(), short, base, renamed });
+            }
+            Kind::File => {
+                let changed = match counterpart {
+                    Some(old) => renamed || !self.same_file(old, now)?,
+                    None => true,
+                };
+                if changed {
+                    let before = counterpart.map(|old| self.before(old)).transpose()?.flatten();
+                    let directory = self.position(frame)?;
+                    let names = vec![NameRecord { directory, name: is.name.clone(), short }];
+                    self.file(now, names, Vec::new(), before)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        parent: usize,
+        name: &Name,
+        short: Option<Name>,
+        base: Option<FileId>,
+        new: Option<FileId>,
+        role: DirectoryRole,
+    ) -> usize {
+        let mut path = self.frames[parent].path.clone();
+        path.push(name.clone());
+        self.frames.push(Frame { parent, name: name.clone(), short, base, new, position: None, role, path });
+        self.frames.len() - 1
+    }
+
+    /// The manifest position of a frame; it and its parents are recorded when something first refers to them.
+    fn position(&mut self, frame: usize) -> Result<u32> {
+        let mut missing = Vec::new();
+        let mut at = frame;
+        while self.frames[at].position.is_none() {
+            missing.push(at);
+            if at == 0 {
+                break;
+            }
+            at = self.frames[at].parent;
+        }
+        for at in missing.into_iter().rev() {
+            let Frame { parent, name, short, base, new, role, .. } = &self.frames[at];
+            let node = match new {
+                Some(id) => self.new.node(*id),
+                None => base.and_then(|id| self.base.node(id)),
+            };
+            let node = node.expect("a frame's directory is in one of the trees");
+            let (mut role, name, short) = (*role, name.clone(), short.clone());
+            let parent = self.frames[*parent].position.unwrap_or(0);
+            if at == 0 {
+                let old = self.base.node(self.base.root()).expect("a tree has its root");
+                role = self.directory_change(old, node)?;
+            }
+            let metadata = self.securities.record(&node.metadata);
+            let mut streams = Vec::new();
+            if self.frames[at].new.is_some() {
+                for stream in &node.streams {
+                    streams.push(self.contents.keep(stream)?);
+                }
+            }
+            let position = u32::try_from(self.manifest.directories.len())
+                .map_err(|_| crate::Error::TooMany { what: "directories" })?;
+            self.manifest.directories.push(DirectoryRecord { parent, name, short, role, metadata, streams });
+            self.frames[at].position = Some(position);
+        }
+        Ok(self.frames[frame].position.expect("set above"))
+    }
+
+    fn directory_change(&mut self, old: &Node, now: &Node) -> Result<DirectoryRole> {
+        let (a, b) = (&old.metadata, &now.metadata);
+        let security = a.security != b.security;
+        let attributes = a.attributes != b.attributes;
+        let times = !same_times(a, b);
+        let properties = a.properties != b.properties || !self.same_streams(&old.streams, &now.streams)?;
+        if security || attributes || times || properties {
+            Ok(DirectoryRole::Changed { security, attributes, times, properties })
+        } else {
+            Ok(DirectoryRole::Context)
+        }
+    }
+
+    fn same_file(&mut self, old: &Node, now: &Node) -> Result<bool> {
+        let (a, b) = (&old.metadata, &now.metadata);
+        let same = a.security == b.security
+            && a.attributes == b.attributes
+            && same_times(a, b)
+            && a.properties == b.properties;
+        Ok(same && self.same_streams(&old.streams, &now.streams)?)
+    }
+
+    fn same_streams(&mut self, old: &[Stream], now: &[Stream]) -> Result<bool> {
+        if old.len() != now.len() {
+            return Ok(false);
+        }
+        for (a, b) in old.iter().zip(now) {
+            let alike = a.name == b.name && a.size == b.size && a.valid == b.valid && a.flags == b.flags;
+            if !alike || !self.contents.same(a, b)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn before(&mut self, old: &Node) -> Result<Option<BlobId>> {
+        let main = old.streams.iter().find(|stream| stream.name.is_empty());
+        main.map(|stream| self.contents.base_digest(stream)).transpose()
+    }
+
+    /// Decides about the files with several names, all of which are known now.
+    fn finish_groups(&mut self) -> Result<()> {
+        for id in std::mem::take(&mut self.group_order) {
+            let names = self.groups.remove(&id).unwrap_or_default();
+            let now = self.new.node(id).expect("a group is made from a node");
+            let mut equal: HashMap<FileId, bool> = HashMap::new();
+            let (mut brought, mut kept) = (Vec::new(), Vec::new());
+            for name in names {
+                let same = match name.base {
+                    None => false,
+                    Some(base) => match equal.get(&base) {
+                        Some(&same) => same,
+                        None => {
+                            let old = self.base.node(base).expect("counterparts are nodes");
+                            let same = self.same_file(old, now)?;
+                            equal.insert(base, same);
+                            same
+                        }
+                    },
+                };
+                if same && !name.renamed { kept.push(name) } else { brought.push(name) }
+            }
+            if brought.is_empty() {
+                continue;
+            }
+            let replaced = brought.iter().find_map(|name| name.base).and_then(|id| self.base.node(id));
+            let before = replaced.map(|old| self.before(old)).transpose()?.flatten();
+            let mut records = |names: Vec<GroupName>| -> Result<Vec<NameRecord>> {
+                names
+                    .into_iter()
+                    .map(|name| {
+                        let directory = self.position(name.frame)?;
+                        Ok(NameRecord { directory, name: name.name, short: name.short })
+                    })
+                    .collect()
+            };
+            let (names, lower_names) = (records(brought)?, records(kept)?);
+            self.file(now, names, lower_names, before)?;
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        node: &Node,
+        names: Vec<NameRecord>,
+        lower_names: Vec<NameRecord>,
+        before: Option<BlobId>,
+    ) -> Result<()> {
+        let mut streams = Vec::with_capacity(node.streams.len());
+        for stream in &node.streams {
+            streams.push(self.contents.keep(stream)?);
+        }
+        // The version only matters where there is something of the operating system to compare it with.
+        let binary_version = match (before, node.streams.first()) {
+            (Some(_), Some(main)) if main.name.is_empty() => {
+                self.contents.binary_version(&names[0].name, main)?
+            }
+            _ => None,
+        };
+        let metadata = self.securities.record(&node.metadata);
+        self.manifest.files.push(FileRecord {
+            names,
+            lower_names,
+            metadata,
+            streams,
+            before,
+            binary_version,
+        });
+        Ok(())
+    }
+}
+
+/// Reading a file changes its access time, and moving or defragmenting it the time of its record: neither is a change.
+fn same_times(a: &Metadata, b: &Metadata) -> bool {
+    a.times.created == b.times.created && a.times.modified == b.times.modified
+}
+
+/// The short name that goes with the name of a node in a directory.
+fn short_of(node: &Node, parent: Option<FileId>, name: &Name) -> Option<Name> {
+    let link = node.links.iter().find(|link| Some(link.parent) == parent && link.name == *name)?;
+    link.short.clone()
+}

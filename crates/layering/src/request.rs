@@ -1,0 +1,106 @@
+//! What the engine is asked to do: plain data that a command line, a server or a test fills in.
+
+use crate::report::{CompositeSpec, VersionSpec};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Imports a disk as a version of an OS layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// The disk image, in any supported format.
+    pub disk: PathBuf,
+    /// Name of the OS layer.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Number of the partition that is the OS volume, where the disk alone does not tell.
+    #[serde(default)]
+    pub volume: Option<u32>,
+    /// Most that the version may add, bytes; 100 GiB when absent.
+    #[serde(default)]
+    pub max_size: Option<u64>,
+    /// Follow a reference to a backing file.
+    #[serde(default)]
+    pub allow_backing: bool,
+}
+
+/// Writes a packaging disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackagingDiskRequest {
+    /// What the disk contains.
+    pub composite: CompositeSpec,
+    /// Format of the file.
+    #[serde(with = "format_name")]
+    pub format: disk::format::Format,
+    /// The file to write.
+    pub out: PathBuf,
+}
+
+/// Captures what changed on a returned packaging disk as a layer version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CaptureRequest {
+    /// What the packaging disk contained.
+    pub composite: CompositeSpec,
+    /// The returned disk.
+    pub disk: PathBuf,
+    /// The new version.
+    pub version: VersionSpec,
+    /// Skip files whose records are equal without comparing contents.
+    #[serde(default)]
+    pub trust_metadata: bool,
+    /// Why refusals that can be overridden are overridden; recorded in the version.
+    #[serde(default)]
+    pub override_reason: Option<String>,
+}
+
+/// Composes an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ComposeRequest {
+    /// What goes in; `platform` is the publishing platform layer.
+    pub composite: CompositeSpec,
+    /// Name of the image.
+    pub image: String,
+    /// Length of the disk in bytes; the larger of 100 GiB and the OS disk when absent.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// What to do with a partition that is in the way of growth; refuse when absent.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
+}
+
+/// What to do with a (recovery) partition behind the OS volume when the disk grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recovery {
+    /// Move it to the new end.
+    Move,
+    /// Leave it out.
+    Drop,
+}
+
+/// Exports an image to a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExportRequest {
+    /// Reference of the image.
+    pub image: String,
+    /// Format of the file.
+    #[serde(with = "format_name")]
+    pub format: disk::format::Format,
+    /// The file to write.
+    pub out: PathBuf,
+}
+
+/// Formats by the names that users write.
+mod format_name {
+    use disk::format::Format;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(format: &Format, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(format.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,305 @@
+//! The manifest of a version that starts from an older one: the base version's manifest changed by what was done on
+//! the packaging disk. It stands alone.
+
+use crate::manifest::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use volume::{Kind, Metadata, Name, Tree};
+
+/// A path from the root, in the form by which the volume compares names.
+type Folded = Vec<Name>;
+
+/// `base` changed by `change`, which was captured on a disk that contained `base`. `exists_below` says whether a path is
+/// on the disk without `base`: only then does deleting what the base brought have to stay recorded. `tree` says how
+/// names compare.
+pub(crate) fn successor(
+    base: &Manifest,
+    change: &Manifest,
+    tree: &Tree,
+    exists_below: impl Fn(&[&Name], &Name) -> bool,
+) -> Manifest {
+    let mut draft = Draft::default();
+    let base_paths = folded_directories(base, tree);
+    let change_paths = folded_directories(change, tree);
+    draft.directories(base, &base_paths);
+    draft.directories(change, &change_paths);
+
+    let path = |paths: &[Folded], directory: u32, name: &Name| -> Folded {
+        let mut path = paths[directory as usize].clone();
+        path.push(tree.fold(name));
+        path
+    };
+    // Which file of the base, if any, has a name at a path.
+    let mut files: Vec<Option<DraftFile>> = Vec::new();
+    let mut at: HashMap<Folded, usize> = HashMap::new();
+    for file in &base.files {
+        let index = files.len();
+        let file = DraftFile::new(file, base, &base_paths);
+        for name in &file.names {
+            at.insert(name.path(tree), index);
+        }
+        files.push(Some(file));
+    }
+    let take_name = |files: &mut Vec<Option<DraftFile>>, at: &mut HashMap<Folded, usize>, path: &Folded| {
+        let index = at.remove(path)?;
+        let file = files[index].as_mut()?;
+        file.names.retain(|name| name.path(tree) != *path);
+        let before = file.record.before;
+        if file.names.is_empty() {
+            files[index] = None;
+        }
+        Some(before)
+    };
+
+    let mut deletions: BTreeMap<Folded, DraftDeletion> = BTreeMap::new();
+    for deletion in &base.deletions {
+        let key = path(&base_paths, deletion.directory, &deletion.name);
+        deletions.insert(key, DraftDeletion::new(deletion, base, &base_paths));
+    }
+    let mut gone: BTreeSet<Folded> = BTreeSet::new();
+    for deletion in &change.deletions {
+        let key = path(&change_paths, deletion.directory, &deletion.name);
+        let own = match deletion.kind {
+            Kind::File => take_name(&mut files, &mut at, &key),
+            Kind::Directory => draft.forget(&key).then_some(None),
+        };
+        gone.insert(key.clone());
+        let parents = change.directory_path(deletion.directory);
+        if own.is_none() || exists_below(&parents, &deletion.name) {
+            let mut draft = DraftDeletion::new(deletion, change, &change_paths);
+            if let Some(before) = own {
+                draft.record.before = before;
+            }
+            deletions.insert(key, draft);
+        }
+    }
+    // A link to a lower file loses the names that are gone as well.
+    for file in files.iter_mut().flatten() {
+        file.lower_names.retain(|name| !gone.contains(&name.path(tree)));
+    }
+    for file in &change.files {
+        let mut new = DraftFile::new(file, change, &change_paths);
+        let lower = new.lower_names.iter().find_map(|name| at.get(&name.path(tree)).copied());
+        for name in &new.names {
+            let key = name.path(tree);
+            deletions.remove(&key);
+            if let Some(before) = take_name(&mut files, &mut at, &key) {
+                // What matters is what the layer found, not what an older version of the layer had put there.
+                new.record.before = before;
+            }
+        }
+        match lower.and_then(|index| files[index].as_mut().map(|file| (index, file))) {
+            Some((index, file)) => {
+                for name in new.names {
+                    at.insert(name.path(tree), index);
+                    file.names.push(name);
+                }
+            }
+            None => {
+                for name in &new.names {
+                    at.insert(name.path(tree), files.len());
+                }
+                files.push(Some(new));
+            }
+        }
+    }
+    for (path, directory) in &draft.directories {
+        if directory.record.role == DirectoryRole::Created {
+            deletions.remove(path);
+        }
+    }
+    draft.finish(files.into_iter().flatten().collect(), deletions, tree)
+}
+
+fn folded_directories(manifest: &Manifest, tree: &Tree) -> Vec<Folded> {
+    let mut paths: Vec<Folded> = Vec::with_capacity(manifest.directories.len());
+    for (position, directory) in manifest.directories.iter().enumerate() {
+        let path = match position {
+            0 => Folded::new(),
+            _ => {
+                let mut path = paths[directory.parent as usize].clone();
+                path.push(tree.fold(&directory.name));
+                path
+            }
+        };
+        paths.push(path);
+    }
+    paths
+}
+
+#[derive(Clone)]
+struct DraftName {
+    directory: Folded,
+    name: Name,
+    short: Option<Name>,
+}
+
+impl DraftName {
+    fn new(record: &NameRecord, paths: &[Folded]) -> DraftName {
+        DraftName {
+            directory: paths[record.directory as usize].clone(),
+            name: record.name.clone(),
+            short: record.short.clone(),
+        }
+    }
+
+    fn path(&self, tree: &Tree) -> Folded {
+        let mut path = self.directory.clone();
+        path.push(tree.fold(&self.name));
+        path
+    }
+}
+
+struct DraftFile {
+    names: Vec<DraftName>,
+    lower_names: Vec<DraftName>,
+    metadata: Metadata,
+    record: FileRecord,
+}
+
+impl DraftFile {
+    fn new(record: &FileRecord, manifest: &Manifest, paths: &[Folded]) -> DraftFile {
+        DraftFile {
+            names: record.names.iter().map(|name| DraftName::new(name, paths)).collect(),
+            lower_names: record.lower_names.iter().map(|name| DraftName::new(name, paths)).collect(),
+            metadata: resolved(&record.metadata, manifest),
+            record: record.clone(),
+        }
+    }
+}
+
+struct DraftDeletion {
+    directory: Folded,
+    record: DeletionRecord,
+}
+
+impl DraftDeletion {
+    fn new(record: &DeletionRecord, manifest: &Manifest, paths: &[Folded]) -> DraftDeletion {
+        debug_assert!((record.directory as usize) < manifest.directories.len());
+        DraftDeletion { directory: paths[record.directory as usize].clone(), record: record.clone() }
+    }
+}
+
+struct DraftDirectory {
+    metadata: Metadata,
+    record: DirectoryRecord,
+}
+
+/// A decoded manifest has been verified: its positions refer to something.
+fn resolved(record: &MetadataRecord, manifest: &Manifest) -> Metadata {
+    record.resolve(&manifest.securities).expect("a decoded manifest has its security values")
+}
+
+#[derive(Default)]
+struct Draft {
+    /// By folded path, so parents come before what is in them.
+    directories: BTreeMap<Folded, DraftDirectory>,
+}
+
+impl Draft {
+    /// Adds the directories of a manifest; what it says of a directory that is there already is added to that.
+    fn directories(&mut self, manifest: &Manifest, paths: &[Folded]) {
+        for (record, path) in manifest.directories.iter().zip(paths) {
+            let new =
+                DraftDirectory { metadata: resolved(&record.metadata, manifest), record: record.clone() };
+            match self.directories.get_mut(path) {
+                None => {
+                    self.directories.insert(path.clone(), new);
+                }
+                // Metadata was recorded as it was on the packaging disk, earlier changes of the base included.
+                Some(old) => {
+                    let role = united(old.record.role, record.role);
+                    if record.role != DirectoryRole::Context {
+                        *old = new;
+                    }
+                    old.record.role = role;
+                }
+            }
+        }
+    }
+
+    /// Makes a directory that the base created or changed a mere context; says whether the base had created it.
+    fn forget(&mut self, path: &Folded) -> bool {
+        match self.directories.get_mut(path) {
+            Some(directory) => {
+                let created = directory.record.role == DirectoryRole::Created;
+                directory.record.role = DirectoryRole::Context;
+                created
+            }
+            None => false,
+        }
+    }
+
+    /// Puts the manifest together: only directories that something refers to, everything sorted.
+    fn finish(
+        mut self,
+        mut files: Vec<DraftFile>,
+        deletions: BTreeMap<Folded, DraftDeletion>,
+        tree: &Tree,
+    ) -> Manifest {
+        let mut needed: BTreeSet<Folded> = BTreeSet::from([Folded::new()]);
+        let mut need = |path: &Folded| {
+            for depth in (0..=path.len()).rev() {
+                if !needed.insert(path[..depth].to_vec()) {
+                    break;
+                }
+            }
+        };
+        for name in files.iter().flat_map(|file| file.names.iter().chain(&file.lower_names)) {
+            need(&name.directory);
+        }
+        deletions.values().for_each(|deletion| need(&deletion.directory));
+        for (path, directory) in &self.directories {
+            if directory.record.role != DirectoryRole::Context {
+                need(path);
+            }
+        }
+        self.directories.retain(|path, _| needed.contains(path));
+
+        let mut manifest = Manifest::default();
+        let mut securities = SecurityTable::default();
+        let mut positions: HashMap<Folded, u32> = HashMap::new();
+        for (path, directory) in self.directories {
+            let position = manifest.directories.len() as u32;
+            let parent = path.split_last().map_or(0, |(_, parent)| positions[parent]);
+            let metadata = securities.record(&directory.metadata);
+            manifest.directories.push(DirectoryRecord { parent, metadata, ..directory.record });
+            positions.insert(path, position);
+        }
+        let name_record = |name: &DraftName| NameRecord {
+            directory: positions[&name.directory],
+            name: name.name.clone(),
+            short: name.short.clone(),
+        };
+        for file in &mut files {
+            file.names.sort_by_cached_key(|name| (positions[&name.directory], tree.fold(&name.name)));
+        }
+        files.sort_by_cached_key(|file| {
+            let first = &file.names[0];
+            (positions[&first.directory], tree.fold(&first.name))
+        });
+        for file in files {
+            let metadata = securities.record(&file.metadata);
+            let names = file.names.iter().map(name_record).collect();
+            let lower_names = file.lower_names.iter().map(name_record).collect();
+            manifest.files.push(FileRecord { names, lower_names, metadata, ..file.record });
+        }
+        for deletion in deletions.into_values() {
+            let directory = positions[&deletion.directory];
+            manifest.deletions.push(DeletionRecord { directory, ..deletion.record });
+        }
+        manifest.securities = securities.into_values();
+        manifest
+    }
+}
+
+fn united(base: DirectoryRole, change: DirectoryRole) -> DirectoryRole {
+    use DirectoryRole::{Changed, Context, Created};
+    match (base, change) {
+        (Created, _) | (_, Created) => Created,
+        (Context, other) | (other, Context) => other,
+        (
+            Changed { security: s1, attributes: a1, times: t1, properties: p1 },
+            Changed { security: s2, attributes: a2, times: t2, properties: p2 },
+        ) => Changed { security: s1 || s2, attributes: a1 || a2, times: t1 || t2, properties: p1 || p2 },
+    }
+}
