@@ -161,7 +161,11 @@ fn a_chain_of_backing_files_that_is_a_cycle_is_an_error() {
     qemu_img_ok(test, &["rebase", "-u", "-b", "overlay", "-F", "qcow2", utf8(&image)]);
     let allowed = OpenOptions { allow_backing: true, scratch: None };
     let error = format::open(&image, &allowed).unwrap_err();
+    assert_eq!(error.code(), "image-corrupt", "{error}");
     assert!(error.to_string().contains("cycle"), "{error}");
+    qemu_img_ok(test, &["rebase", "-u", "-b", "nbd://localhost:1/", "-F", "raw", utf8(&image)]);
+    let error = format::open(&image, &allowed).unwrap_err();
+    assert_eq!(error.code(), "image-backing-file", "{error}");
 }
 
 #[test]

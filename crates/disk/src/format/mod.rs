@@ -6,6 +6,7 @@
 //!
 //! Deliberately missing: writing into existing images, differencing disks, encryption, internal snapshots.
 
+mod backing;
 mod block_table;
 mod detect;
 mod error;

@@ -1,5 +1,6 @@
 //! Reading what no library reads: qemu-img converts the image into a sparse raw file without a name.
 
+use super::backing::check_chain;
 use super::image_file::ImageFile;
 use super::raw::FlatSource;
 use super::{Error, Format, OpenOptions, OpenedDisk, Result, Warning, check_disk_len};
@@ -31,6 +32,7 @@ pub(super) fn convert(
     let name = file.path().to_str();
     match (options.allow_backing, name) {
         (true, Some(name)) => {
+            check_chain(file)?;
             // The name lets relative references be resolved.
             command.args(["-f", driver(format), name]).stdin(Stdio::null());
         }

@@ -1,5 +1,5 @@
-//! What has to be true of a QCOW2 before imago or qemu-img may read it: both read what lies behind the end of the
-//! file as zeros, so that a truncated image would pass for a whole one.
+//! What has to be true of a QCOW2 before anything reads it. QEMU would read what lies behind the end of the file as
+//! zeros, so that a truncated image would pass for a whole one.
 
 use super::*;
 use crate::format::fields::{be_u32, be_u64};
@@ -22,10 +22,14 @@ const MAX_LEVEL_1: u64 = (32 << 20) / 8;
 pub(super) struct Checked {
     /// Length of the disk, bytes.
     pub(super) disk: u64,
+    /// log2 of the bytes in a cluster.
+    pub(super) cluster_bits: u32,
+    /// File offsets of the level 2 tables, bytes; 0 where there is none. As many as the disk needs.
+    pub(super) level1: Vec<u64>,
+    /// Whether level 2 entries can say that a cluster reads as zeros.
+    pub(super) has_zero_flag: bool,
     /// Why it needs to be read by qemu-img, if it does.
     pub(super) needs_conversion: Option<&'static str>,
-    /// Whether it refers to other files.
-    pub(super) has_backing: bool,
 }
 
 pub(super) fn check(file: &ImageFile, options: &OpenOptions) -> Result<Checked> {
@@ -51,13 +55,12 @@ pub(super) fn check(file: &ImageFile, options: &OpenOptions) -> Result<Checked> 
     if be_u32(&header, 32) != 0 {
         return Err(file.unsupported("it is encrypted"));
     }
-    let has_backing_file = be_u64(&header, 8) != 0;
-    let has_backing = has_backing_file || features & EXTERNAL_DATA != 0;
+    let backing = backing_name(file)?;
+    let has_backing = backing.is_some() || features & EXTERNAL_DATA != 0;
     if has_backing && !options.allow_backing {
-        return Err(file.backing(if has_backing_file {
-            backing_name(file, &header)
-        } else {
-            "its data is in an external file".to_owned()
+        return Err(file.backing(match backing {
+            Some(name) => format!("its backing file is {name:?}"),
+            None => "its data is in an external file".to_owned(),
         }));
     }
     let disk = be_u64(&header, 24);
@@ -73,22 +76,32 @@ pub(super) fn check(file: &ImageFile, options: &OpenOptions) -> Result<Checked> 
         entry: if features & EXTENDED_ENTRIES != 0 { 16 } else { 8 },
         disk,
         external: features & EXTERNAL_DATA != 0,
+        has_zero_flag: version == 3,
     };
-    tables.check(u64::from(be_u32(&header, 36)), be_u64(&header, 40))?;
+    let level1 = tables.check(u64::from(be_u32(&header, 36)), be_u64(&header, 40))?;
     let needs_conversion = match features {
+        _ if has_backing => Some("references to other files"),
         _ if features & EXTENDED_ENTRIES != 0 => Some("subclusters"),
         _ if features & COMPRESSION_TYPE != 0 => Some("compression type"),
         _ => None,
     };
-    Ok(Checked { disk, needs_conversion, has_backing })
+    Ok(Checked { disk, cluster_bits: bits, level1, has_zero_flag: version == 3, needs_conversion })
 }
 
-fn backing_name(file: &ImageFile, header: &[u8]) -> String {
-    let mut name = vec![0; be_u32(header, 16).min(1023) as usize];
-    match file.read(be_u64(header, 8), &mut name, "the name of the backing file") {
-        Ok(()) => format!("its backing file is {:?}", String::from_utf8_lossy(&name)),
-        Err(_) => "it has a backing file".to_owned(),
+/// The name of the backing file, if the image has one.
+pub(in crate::format) fn backing_name(file: &ImageFile) -> Result<Option<String>> {
+    let mut header = [0; 20];
+    file.read(0, &mut header, "the header")?;
+    let (at, len) = (be_u64(&header, 8), be_u32(&header, 16));
+    if at == 0 {
+        return Ok(None);
     }
+    if len == 0 || len > 1023 {
+        return Err(file.corrupt(format!("the name of its backing file is said to have {len} bytes")));
+    }
+    let mut name = vec![0; len as usize];
+    file.read(at, &mut name, "the name of the backing file")?;
+    Ok(Some(String::from_utf8_lossy(&name).into_owned()))
 }
 
 struct Tables<'f> {
@@ -100,11 +113,13 @@ struct Tables<'f> {
     entry: u64,
     disk: u64,
     external: bool,
+    has_zero_flag: bool,
 }
 
 impl Tables<'_> {
-    /// Checks that every table and cluster of the current state lies in the file, and that none is used twice.
-    fn check(&self, level1_entries: u64, level1_offset: u64) -> Result<()> {
+    /// Checks that every table and cluster of the current state lies in the file, and that none is used twice; the
+    /// places of the level 2 tables.
+    fn check(&self, level1_entries: u64, level1_offset: u64) -> Result<Vec<u64>> {
         let per_table = self.cluster / self.entry;
         let needed = self.disk.div_ceil(self.cluster).div_ceil(per_table);
         if level1_entries < needed || level1_entries > MAX_LEVEL_1 {
@@ -121,9 +136,13 @@ impl Tables<'_> {
         self.file.read(level1_offset, &mut level1, "the level 1 table")?;
         // Only what is really in the file adds to this list: it cannot outgrow it.
         let mut used = Vec::new();
+        let mut places = Vec::new();
         let mut level2 = vec![0; self.cluster as usize];
         for (index, raw) in (0u64..).zip(level1.chunks_exact(8)) {
             let at = be_u64(raw, 0) & OFFSET_MASK;
+            if index < needed {
+                places.push(at);
+            }
             if at == 0 {
                 continue;
             }
@@ -142,21 +161,19 @@ impl Tables<'_> {
             Some(pair) => {
                 Err(self.file.corrupt(format!("the cluster at byte {} of the file is used twice", pair[0])))
             }
-            None => Ok(()),
+            None => Ok(places),
         }
     }
 
     fn check_entry(&self, number: u64, entry: u64, used: &mut Vec<u64>) -> Result<()> {
         let start = number.saturating_mul(self.cluster);
         if entry & COMPRESSED != 0 {
-            // Offset in the low bits, then the number of further 512-byte sectors; the last may end early.
-            let offset_bits = 62 - (self.bits - 8);
-            let at = entry & ((1 << offset_bits) - 1);
-            let sectors = (entry & (COMPRESSED - 1)) >> offset_bits;
+            let (at, len) = compressed_range(entry, self.bits);
             if self.external || at == 0 {
                 return Err(self.file.corrupt(format!("cluster {number} is compressed at byte {at}")));
             }
-            let needed = (at / 512 + sectors) * 512 + 1;
+            // The last sector may end early.
+            let needed = at + len - 511;
             if needed > self.file.len() {
                 return Err(self.file.truncated(format!("compressed cluster {number}"), needed));
             }
@@ -164,7 +181,11 @@ impl Tables<'_> {
         }
         let at = entry & OFFSET_MASK;
         // Nothing allocated, or allocated and marked as zeros, or elsewhere.
-        if at == 0 || self.external || start >= self.disk || (self.entry == 8 && entry & 1 != 0) {
+        if at == 0
+            || self.external
+            || start >= self.disk
+            || (self.has_zero_flag && self.entry == 8 && entry & ZERO != 0)
+        {
             return Ok(());
         }
         self.aligned(at, "a cluster")?;

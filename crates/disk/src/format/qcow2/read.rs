@@ -1,119 +1,131 @@
-//! Reading QCOW2 images with imago.
+//! Reading QCOW2 images.
 
-use super::check::check;
+use super::check::{Checked, check};
+use super::*;
+use crate::format::fields::be_u64;
 use crate::format::image_file::ImageFile;
 use crate::format::raw::check_bounds;
-use crate::format::{Error, Format, OpenOptions, OpenedDisk, Result, qemu_img};
+use crate::format::{Format, OpenOptions, OpenedDisk, Result, qemu_img};
 use crate::{ByteSource, FileRegion};
-use imago::file::File;
-use imago::format::access::Mapping;
-use imago::format::gate::ImplicitOpenGate;
-use imago::qcow2::Qcow2;
-use imago::{DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder, Storage, StorageOpenOptions};
+use libdeflater::Decompressor;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Images in a chain of backing files. A chain that is longer is taken for a cycle.
-const MAX_CHAIN: usize = 64;
+/// Level 2 entries that are read at a time.
+const ENTRIES_AT_ONCE: u64 = 512;
 
 pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions) -> Result<OpenedDisk> {
     let checked = check(&file, options)?;
     if let Some(feature) = checked.needs_conversion {
         return qemu_img::convert(&file, Format::Qcow2, feature, options);
     }
-    let fail = |source: io::Error| Error::Corrupt {
-        path: file.path().to_owned(),
-        format: Format::Qcow2,
-        what: source.to_string(),
-    };
-    let clone =
-        file.file().try_clone().map_err(|source| Error::Read { path: file.path().to_owned(), source })?;
-    let storage = File::from_open_file(clone, StorageOpenOptions::new().filename(file.path()).write(false))
-        .map_err(fail)?;
-    let builder = Qcow2::<File>::builder(storage);
-    let image = match options.allow_backing {
-        true => builder.open(ChainGate(MAX_CHAIN)),
-        false => builder.open(DenyImplicitOpenGate::default()),
-    };
-    let image = FormatAccess::new(image.map_err(fail)?);
-    if image.size() != checked.disk {
-        return Err(file.corrupt("two readers disagree about the length of the disk"));
-    }
-    let source = Qcow2Source { image, plain: (!checked.has_backing).then_some(file), len: checked.disk };
-    Ok(OpenedDisk { source: Arc::new(source), format: Format::Qcow2, warnings: Vec::new() })
+    let source = Arc::new(Qcow2Source { file, image: checked });
+    Ok(OpenedDisk { source, format: Format::Qcow2, warnings: Vec::new() })
 }
 
-/// Opens what an image refers to, as long as the chain does not grow too long.
-struct ChainGate(usize);
-
-impl ImplicitOpenGate<File> for ChainGate {
-    fn open_format<F: FormatDriverBuilder<File>>(&mut self, builder: F) -> io::Result<FormatAccess<File>> {
-        let left = self.0.checked_sub(1).ok_or_else(|| {
-            io::Error::other(format!(
-                "the chain of backing files is a cycle or has more than {MAX_CHAIN} images"
-            ))
-        })?;
-        Ok(FormatAccess::new(builder.open(ChainGate(left))?))
-    }
-
-    fn open_storage(&mut self, options: StorageOpenOptions) -> io::Result<File> {
-        File::open(options.write(false))
-    }
-}
-
-/// The disk in a QCOW2.
+/// The disk in a QCOW2. Level 2 tables are read when they are needed.
 struct Qcow2Source {
-    image: FormatAccess<File>,
-    /// The image file where everything is in it.
-    plain: Option<ImageFile>,
-    len: u64,
+    file: ImageFile,
+    image: Checked,
 }
 
-/// What a range of the disk is.
+/// What a cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Zeros,
-    /// Plainly in the image file at this offset (bytes).
+    /// Plainly in the file at this offset (bytes).
     Plain(u64),
-    /// To be had from imago only.
-    Other,
+    /// Compressed; the level 2 entry.
+    Compressed(u64),
+}
+
+impl Content {
+    fn of(entry: u64, has_zero_flag: bool) -> Content {
+        match entry & OFFSET_MASK {
+            _ if entry & COMPRESSED != 0 => Content::Compressed(entry),
+            0 => Content::Zeros,
+            _ if has_zero_flag && entry & ZERO != 0 => Content::Zeros,
+            at => Content::Plain(at),
+        }
+    }
+
+    /// Whether a cluster, `distance` bytes further on the disk, continues this one.
+    fn continues(self, distance: u64, next: Content) -> bool {
+        match (self, next) {
+            (Content::Zeros, Content::Zeros) => true,
+            (Content::Plain(at), Content::Plain(next)) => at + distance == next,
+            _ => false,
+        }
+    }
 }
 
 impl Qcow2Source {
-    /// What the disk has at `offset`, and for how many bytes, at most `max`.
+    /// What the disk has at `offset`, and for how many bytes, at most `max`, that holds. `max` is not 0 and the range
+    /// lies on the disk. The place of plain contents is that of `offset` itself.
     fn content(&self, offset: u64, max: u64) -> io::Result<(Content, u64)> {
-        let (mapping, len) = self.image.get_mapping(offset, max)?;
-        let len = len.min(max);
-        if len == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("nothing is mapped at byte {offset}"),
-            ));
+        let cluster = 1 << self.image.cluster_bits;
+        let per_table = cluster / 8;
+        let (number, within) = (offset / cluster, offset % cluster);
+        let (table, first) = (number / per_table, number % per_table);
+        let at = self.image.level1[table as usize];
+        if at == 0 {
+            return Ok((Content::Zeros, max.min((table + 1) * per_table * cluster - offset)));
         }
-        let content = match mapping {
-            Mapping::Zero { .. } => Content::Zeros,
-            Mapping::Raw { offset, .. } if self.plain.is_some() => Content::Plain(offset),
-            _ => Content::Other,
+        let wanted = (within + max).div_ceil(cluster).min(per_table - first).min(ENTRIES_AT_ONCE);
+        let mut raw = [0; ENTRIES_AT_ONCE as usize * 8];
+        let raw = &mut raw[..wanted as usize * 8];
+        self.file.file().read_exact_at(raw, at + first * 8)?;
+        let mut contents =
+            raw.chunks_exact(8).map(|entry| Content::of(be_u64(entry, 0), self.image.has_zero_flag));
+        let content = contents.next().unwrap_or(Content::Zeros);
+        let further =
+            (1..).zip(contents).take_while(|(i, next)| content.continues(i * cluster, *next)).count() as u64;
+        let len = max.min((1 + further) * cluster - within);
+        let content = match content {
+            Content::Plain(at) => Content::Plain(at + within),
+            other => other,
         };
         Ok((content, len))
+    }
+
+    /// The bytes of the compressed cluster with this level 2 entry.
+    fn inflate(&self, entry: u64) -> io::Result<Vec<u8>> {
+        let (at, len) = compressed_range(entry, self.image.cluster_bits);
+        let mut data = vec![0; len.min(self.file.len().saturating_sub(at)) as usize];
+        self.file.file().read_exact_at(&mut data, at)?;
+        let mut bytes = vec![0; 1 << self.image.cluster_bits];
+        match Decompressor::new().deflate_decompress(&data, &mut bytes) {
+            Ok(found) if found == bytes.len() => Ok(bytes),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "{}: the compressed cluster at byte {at} does not inflate to a cluster",
+                    self.file.path().display()
+                ),
+            )),
+        }
     }
 }
 
 impl ByteSource for Qcow2Source {
     fn len(&self) -> u64 {
-        self.len
+        self.image.disk
     }
 
     fn read_exact_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
-        check_bounds(self.len, offset, buf.len())?;
+        check_bounds(self.len(), offset, buf.len())?;
         while !buf.is_empty() {
             let (content, len) = self.content(offset, buf.len() as u64)?;
             let (part, rest) = std::mem::take(&mut buf).split_at_mut(len as usize);
-            match (content, &self.plain) {
-                (Content::Zeros, _) => part.fill(0),
-                (Content::Plain(at), Some(file)) => file.file().read_exact_at(part, at)?,
-                _ => self.image.read(part, offset)?,
+            match content {
+                Content::Zeros => part.fill(0),
+                Content::Plain(at) => self.file.file().read_exact_at(part, at)?,
+                Content::Compressed(entry) => {
+                    let within = (offset & ((1 << self.image.cluster_bits) - 1)) as usize;
+                    part.copy_from_slice(&self.inflate(entry)?[within..within + part.len()]);
+                }
             }
             offset += len;
             buf = rest;
@@ -123,9 +135,9 @@ impl ByteSource for Qcow2Source {
 
     fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {
         let mut start = from;
-        while start < self.len {
-            let (content, len) = self.content(start, self.len - start)?;
-            if !matches!(content, Content::Zeros) {
+        while start < self.len() {
+            let (content, len) = self.content(start, self.len() - start)?;
+            if content != Content::Zeros {
                 return Ok(Some(start..start + len));
             }
             start += len;
@@ -134,10 +146,11 @@ impl ByteSource for Qcow2Source {
     }
 
     fn file_region(&self, offset: u64, len: u64) -> Option<FileRegion<'_>> {
-        check_bounds(self.len, offset, usize::try_from(len).ok()?).ok()?;
-        let file = self.plain.as_ref()?;
-        match self.content(offset, len).ok()? {
-            (Content::Plain(at), found) if found == len => Some(FileRegion { file: file.file(), offset: at }),
+        check_bounds(self.len(), offset, usize::try_from(len).ok()?).ok()?;
+        match self.content(offset, len.max(1).min(self.len().checked_sub(offset)?)).ok()? {
+            (Content::Plain(at), found) if found >= len => {
+                Some(FileRegion { file: self.file.file(), offset: at })
+            }
             _ => None,
         }
     }

@@ -12,7 +12,7 @@
 mod read;
 mod write;
 
-pub(super) use read::open;
+pub(super) use read::{open, parent_name};
 pub(super) use write::StreamLayout;
 
 const MAGIC: &[u8; 4] = b"KDMV";

@@ -18,7 +18,7 @@ const ZEROED: u32 = 1;
 const FLAG_ZEROED: u32 = 1 << 2;
 /// The descriptor that is read at most, bytes; QEMU writes 10 KiB.
 const MAX_DESCRIPTOR: u64 = 1 << 20;
-/// Bytes before the data of a compressed grain, and before that of one without markers.
+/// Bytes before the data of a compressed grain.
 const MARKER_LEN: u64 = 12;
 
 pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions) -> Result<OpenedDisk> {
@@ -67,24 +67,43 @@ fn open_described(file: &ImageFile, reference: &str, options: &OpenOptions) -> R
     }
 }
 
-/// The parent that the embedded descriptor names, in words.
+/// What the embedded descriptor says of a parent, in words.
 fn parent(file: &ImageFile, header: &Header) -> Result<Option<String>> {
-    let len = header.descriptor_len.min(MAX_DESCRIPTOR);
-    let mut text = vec![0; len as usize];
-    file.read(header.descriptor_at, &mut text, "the descriptor")?;
-    let text = String::from_utf8_lossy(&text);
-    let text = text.split('\0').next().unwrap_or_default();
-    let value = |wanted: &str| {
-        text.lines().filter_map(|line| line.split_once('=')).find_map(|(key, value)| {
-            key.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"').to_owned())
-        })
-    };
-    if let Some(name) = value("parentFileNameHint") {
+    let text = descriptor(file, header.descriptor_at, header.descriptor_len)?;
+    if let Some(name) = value(&text, "parentFileNameHint") {
         return Ok(Some(format!("its parent is {name:?}")));
     }
-    Ok(value("parentCID")
+    Ok(value(&text, "parentCID")
         .filter(|id| !id.eq_ignore_ascii_case("ffffffff"))
         .map(|id| format!("its parent has the content id {id}")))
+}
+
+/// The name of the parent, if the image has one.
+pub(in crate::format) fn parent_name(file: &ImageFile) -> Result<Option<String>> {
+    let mut start = [0; 4];
+    file.read(0, &mut start, "the header")?;
+    let text = if start == *MAGIC {
+        let header = Header::read(file, 0)?;
+        descriptor(file, header.descriptor_at, header.descriptor_len)?
+    } else {
+        descriptor(file, 0, file.len())?
+    };
+    Ok(value(&text, "parentFileNameHint"))
+}
+
+/// The text of a descriptor.
+fn descriptor(file: &ImageFile, at: u64, len: u64) -> Result<String> {
+    let mut text = vec![0; len.min(MAX_DESCRIPTOR) as usize];
+    file.read(at, &mut text, "the descriptor")?;
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+/// The value of a key of a descriptor.
+fn value(text: &str, wanted: &str) -> Option<String> {
+    text.lines().filter_map(|line| line.split_once('=')).find_map(|(key, value)| {
+        key.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"').to_owned())
+    })
 }
 
 /// The header of a sparse extent. Offsets and lengths are bytes.
@@ -162,7 +181,7 @@ struct SparseSource {
     /// Grains in a table.
     table_entries: u64,
     compressed: bool,
-    /// Whether compressed grains have markers before them.
+    /// Whether tables can say that a grain reads as zeros.
     zeroed: bool,
 }
 
