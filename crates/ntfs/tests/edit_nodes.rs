@@ -526,6 +526,11 @@ fn what_cannot_be_edited_is_refused_by_kind() {
     };
     assert!(matches!(damage(3, b"EXFAT   "), Error::Refused(Refusal::NotThisFileSystem { .. })));
     assert!(matches!(damage(3, b"-FVE-FS-"), Error::Refused(Refusal::BitLocker)));
+    let mut hibernated = edit(memory.clone());
+    let image = [b"hibr".to_vec(), noise(8192, 1)].concat();
+    make(&mut hibernated, "hiberfil.sys", &image);
+    let refused = NtfsEditor::mount(hibernated.finish_into().unwrap()).err().expect("a refusal");
+    assert!(matches!(refused, Error::Refused(Refusal::Hibernated { .. })), "{refused}");
     let mut editor = edit(memory.clone());
     assert_refused(editor.unlink(FileId(6), ROOT, &"$Bitmap".into()).and(Ok(())), "");
     assert_refused(editor.set_metadata(FileId(0), &metadata(1)), "file system itself");

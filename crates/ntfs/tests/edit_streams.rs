@@ -56,6 +56,36 @@ fn spliced_files_of_every_length_read_back_at_every_cluster_size() {
     }
 }
 
+#[test]
+fn clusters_of_two_mebibytes_are_filled_in_part_and_zero_behind() {
+    let test = "clusters_of_two_mebibytes_are_filled_in_part_and_zero_behind";
+    let Some(mut memory) = format(test, 1024 * MIB, 2 * MIB) else { return };
+    let bytes = noise(3 * MIB as usize, 7);
+    let source = memory.add_source(bytes.clone());
+    let mut editor = edit(memory);
+    let dir = editor.make_directory(ROOT, &"dir".into(), None, &metadata(1), &[]).unwrap();
+    let mut made = Vec::new();
+    for len in [1, 5000, 2 * MIB - 1, 2 * MIB, 2 * MIB + 1, 3 * MIB] {
+        let data = [splice(source, 0, len)];
+        let name = Name::from(format!("spliced {len}").as_str());
+        let id =
+            editor.make_file(dir, &name, None, &metadata(len), &[runs(main_name(), len, &data)]).unwrap();
+        made.push((id, bytes[..len as usize].to_vec()));
+    }
+    // Enough names for a tree of index blocks, which are far smaller than a cluster.
+    for i in 0..200 {
+        let name = Name::from(format!("a file whose name is there for the index, {i}").as_str());
+        editor.make_file(dir, &name, None, &metadata(i), &[]).unwrap();
+    }
+    let memory = editor.finish_into().unwrap();
+    assert_no_soil(&memory, made.iter().map(|made| made.0));
+    let Some(dump) = dissect(test, &memory) else { return };
+    for (id, contents) in &made {
+        dump.assert_stream(*id, "", contents);
+    }
+    read_with_the_ntfs_crate(&memory, &made);
+}
+
 /// No cluster of the nodes holds what it held before them.
 fn assert_no_soil(memory: &Memory, nodes: impl IntoIterator<Item = FileId>) {
     let tree = ntfs_volume::scan::scan(memory, &operation::Silent).unwrap();

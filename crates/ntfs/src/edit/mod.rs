@@ -17,6 +17,7 @@
 //! **Missing on purpose:** renaming (a link and an unlink do it), quotas, USN records (the journal is to be removed:
 //! [`NtfsEditor::remove_usn_journal`]), transactions, undo. [`grow`] makes a volume longer; nothing makes one shorter.
 
+mod attributes;
 mod clusters;
 mod file_name;
 mod grow;
@@ -64,14 +65,7 @@ impl<D: BlockDevice + 'static> NtfsEditor<D> {
             return Err(Refusal::NotThisFileSystem { expected: "NTFS" }.into());
         }
         device.read_at(0, &mut sector)?;
-        let boot = crate::boot::Boot::parse(&sector)?;
-        if boot.cluster > LARGEST_CLUSTER {
-            let feature = format!(
-                "clusters of {} KiB (the library that changes NTFS knows at most 64)",
-                boot.cluster / 1024
-            );
-            return Err(Refusal::Feature { feature }.into());
-        }
+        crate::boot::Boot::parse(&sector)?; // says what else it may be, which the library does not
         let editor = Editor::mount(Box::new(device))?;
         Ok(NtfsEditor { editor, device: std::marker::PhantomData })
     }
@@ -94,9 +88,6 @@ impl<D: BlockDevice + 'static> NtfsEditor<D> {
         self.editor.remove_usn_journal()
     }
 }
-
-/// The largest cluster with which libntfs-3g was seen to work; its index code counts larger ones wrongly.
-const LARGEST_CLUSTER: u64 = 64 * 1024;
 
 impl<D: BlockDevice + 'static> VolumeEditor for NtfsEditor<D> {
     fn cluster(&self) -> u64 {
