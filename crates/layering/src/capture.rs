@@ -338,13 +338,16 @@ fn changes_elsewhere(changed: &BlockSet, volume: &OsVolume) -> Vec<Warning> {
 /// Files that both the change and a packaging platform layer (the only layer below an OS version) touched.
 fn touched_by_platform(layers: &[Layer], change: &Manifest, tree: &Tree) -> Vec<Warning> {
     let paths = |manifest: &Manifest| -> std::collections::BTreeMap<Vec<Name>, String> {
-        let names = manifest.files.iter().flat_map(|file| &file.names);
+        let names =
+            manifest.files.iter().flat_map(|file| &file.names).map(|name| (name.directory, &name.name));
+        let deletions = manifest.deletions.iter().filter(|deletion| deletion.kind == volume::Kind::File);
         names
-            .map(|name| {
+            .chain(deletions.map(|deletion| (deletion.directory, &deletion.name)))
+            .map(|(directory, name)| {
                 let mut path: Vec<Name> =
-                    manifest.directory_path(name.directory).into_iter().map(|part| tree.fold(part)).collect();
-                path.push(tree.fold(&name.name));
-                (path, manifest.display_path(name.directory, &name.name))
+                    manifest.directory_path(directory).into_iter().map(|part| tree.fold(part)).collect();
+                path.push(tree.fold(name));
+                (path, manifest.display_path(directory, name))
             })
             .collect()
     };
@@ -359,7 +362,8 @@ fn touched_by_platform(layers: &[Layer], change: &Manifest, tree: &Tree) -> Vec<
     if both.is_empty() {
         return Vec::new();
     }
-    let message = "changed on the packaging disk, where they came from the packaging platform layer";
+    let message =
+        "changed on the packaging disk, where the packaging platform layer had changed them already";
     vec![warning("platform-file-changed", message, both)]
 }
 
@@ -438,7 +442,7 @@ fn store_os(
     Ok(StoredOs { record, stored: imported.stored + written, read: imported.read, files, directories })
 }
 
-/// Takes away what no layer carries; directories keep their own metadata.
+/// Takes away what no layer carries.
 fn remove_never_captured(
     editor: &mut dyn VolumeEditor,
     tree: &Tree,
@@ -446,7 +450,6 @@ fn remove_never_captured(
     context: &str,
 ) -> Result<()> {
     let failed = |name: &Name| Error::volume(format!("{context}: {name}"));
-    let mut touched: Vec<FileId> = Vec::new();
     // Directories are removed after what is in them: `leaving` is in order of discovery, parents first.
     let mut leaving: Vec<(FileId, FileId, Name)> = Vec::new();
     let mut pending: Vec<(FileId, Vec<Name>, bool)> = vec![(tree.root(), Vec::new(), false)];
@@ -455,9 +458,6 @@ fn remove_never_captured(
             let goes = doomed || never.matches(tree, &path, &child.name);
             if goes {
                 leaving.push((child.id, directory, child.name.clone()));
-                if !doomed {
-                    touched.push(directory);
-                }
             }
             if tree.is_directory(child.id) {
                 let mut below = path.clone();
@@ -468,12 +468,6 @@ fn remove_never_captured(
     }
     for (id, parent, name) in leaving.iter().rev() {
         editor.unlink(*id, *parent, name).map_err(failed(name))?;
-    }
-    touched.dedup();
-    for directory in touched {
-        if let Some(node) = tree.node(directory) {
-            editor.set_metadata(directory, &node.metadata).map_err(failed(&Name::default()))?;
-        }
     }
     Ok(())
 }

@@ -125,8 +125,7 @@ impl<'a> Execution<'a> {
     }
 
     fn create(&mut self, steps: &Steps) -> Result<()> {
-        // Metadata that later layers changed is final; making the directory with it saves nothing and times need
-        // another round in any case, so directories are made as recorded.
+        // Directories are made as recorded; what later layers changed of them follows at the end.
         for creation in &steps.creations {
             match creation {
                 Creation::Directory { handle, parent, name, short, record: (layer, position) } => {

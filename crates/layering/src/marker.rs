@@ -79,10 +79,10 @@ impl Marker {
             flags: StreamFlags::default(),
             data: NewData::Inline(&bytes),
         };
-        let failed = || Error::volume(format!("{context}: the mark of the packaging disk"));
+        let failed = Error::volume(format!("{context}: the mark of the packaging disk"));
         self.remove(editor, tree, context)?;
-        editor.make_file(tree.root(), &name, None, &metadata, &[stream]).map_err(failed())?;
-        editor.set_metadata(tree.root(), &root.metadata).map_err(failed())
+        editor.make_file(tree.root(), &name, None, &metadata, &[stream]).map_err(failed)?;
+        Ok(())
     }
 
     /// Takes an old mark away.

@@ -69,8 +69,8 @@ impl NewRun {
 ///
 /// Callers keep this order, which every file system can follow cheaply: directories from the root down, each followed
 /// by its files; further names of a file after its short name; removals before the creation of anything with the same
-/// name. Nothing is durable or consistent before [`finish`](VolumeEditor::finish); after an error the volume is to be
-/// thrown away.
+/// name. Metadata is what callers give: making and removing entries changes no time stamp of a directory. Nothing is
+/// durable or consistent before [`finish`](VolumeEditor::finish); after an error the volume is to be thrown away.
 pub trait VolumeEditor {
     /// Bytes in a cluster.
     fn cluster(&self) -> u64;

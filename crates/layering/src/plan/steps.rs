@@ -4,7 +4,7 @@ use super::PlanLayer;
 use super::view::{Directory, DirectoryIndex, ROOT, Slot, Target, View};
 use crate::manifest::DirectoryRole;
 use crate::{Error, Result};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use volume::{FileId, Kind, Metadata, Name};
 
 /// A directory in the steps, existing or to be made.
@@ -103,20 +103,13 @@ pub struct Steps {
     pub links: Vec<LinkStep>,
     /// Named streams that replace those of existing directories: layer and directory record.
     pub directory_streams: Vec<(DirectoryHandle, (usize, u32))>,
-    /// Final metadata of every directory that was touched; set last because making entries changes time stamps.
+    /// Final metadata of the directories that layers changed.
     pub directories: Vec<(DirectoryHandle, Metadata)>,
 }
 
 /// The steps that turn the view's tree into the view.
 pub(super) fn steps(view: &View<'_>, layers: &[PlanLayer<'_>]) -> Result<Steps> {
-    let mut builder = Builder {
-        view,
-        layers,
-        steps: Steps::default(),
-        files: HashMap::new(),
-        file_count: 0,
-        unlinked: HashSet::new(),
-    };
+    let mut builder = Builder { view, layers, steps: Steps::default(), files: HashMap::new(), file_count: 0 };
     builder.unlink_changed(ROOT);
     builder.create();
     builder.finish_directories()?;
@@ -129,8 +122,6 @@ struct Builder<'a, 't, 'm> {
     steps: Steps,
     files: HashMap<(usize, u32), FileHandle>,
     file_count: usize,
-    /// Directories of the OS volume that lose a name.
-    unlinked: HashSet<FileId>,
 }
 
 impl<'a> Builder<'a, '_, '_> {
@@ -148,7 +139,6 @@ impl<'a> Builder<'a, '_, '_> {
         while let Some(item) = work.pop() {
             let (id, kept): (FileId, Option<&Directory>) = match item {
                 Work::RemoveName(unlink) => {
-                    self.unlinked.insert(unlink.parent);
                     self.steps.unlinks.push(unlink);
                     continue;
                 }
@@ -315,16 +305,12 @@ impl<'a> Builder<'a, '_, '_> {
         node.is_some_and(|node| node.links.iter().any(|link| link.parent == parent && link.name == slot.name))
     }
 
-    /// Final metadata of the directories that were made, changed, or touched by making or removing entries.
+    /// Final metadata of the directories that layers changed.
     fn finish_directories(&mut self) -> Result<()> {
         for place in 0..self.view.directories.len() {
             let directory = &self.view.directories[place];
             let handle = DirectoryHandle(place);
-            let touched = directory.made_by.is_some()
-                || !directory.changes.is_empty()
-                || self.steps.existing.contains_key(&handle)
-                || directory.old.is_some_and(|id| self.unlinked.contains(&id));
-            if !touched || !self.attached(place) {
+            if directory.changes.is_empty() || !self.attached(place) {
                 continue;
             }
             let mut metadata = match (directory.old, directory.made_by) {
