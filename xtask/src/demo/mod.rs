@@ -200,7 +200,8 @@ fn publish(steps: &mut Steps, lamina: &Lamina, applications: &[Application; 2], 
         Ok(((), said))
     })?;
     let mut compose = layers();
-    compose.extend(arguments!["--image", "Demo"]);
+    // Disks of installed Windows have their recovery partition where the volume is to grow; others are not concerned.
+    compose.extend(arguments!["--image", "Demo", "--recovery", "move"]);
     call(steps, lamina, "compose the image", "compose", compose)?;
     for (format, file) in [("vhd", "image.vhd"), ("qcow2", "image.qcow2")] {
         let file = work.join(file);
