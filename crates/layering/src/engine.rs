@@ -5,7 +5,7 @@ use crate::catalog::{Catalog, Entry, Version, now, put_disk};
 use crate::compose::{Growth, Layer, OsDisk, compose};
 use crate::contents::OsVolumeContents;
 use crate::error::Rule;
-use crate::import::{check_volume, store_ranges, worth_storing};
+use crate::import::{check_volume, store_ranges, volume_errors, worth_storing};
 use crate::never_captured::NeverCaptured;
 use crate::os_volume::OsVolume;
 use crate::plan::plan;
@@ -20,7 +20,7 @@ use operation::{Progress, Silent};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use store::Store;
+use store::{ObjectId, Store};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -413,7 +413,8 @@ impl Engine {
         Ok(ConflictsReport { rows: plan.conflicts, warnings })
     }
 
-    /// Checks the store: every structure, and with `read_data` every stored byte.
+    /// Checks the store: every structure, the file system of every OS version and image, and with `read_data` every
+    /// stored byte.
     pub fn check(&self, read_data: bool, progress: &dyn Progress) -> Result<CheckReport> {
         let report = self.store.check(read_data, progress)?;
         let mut problems: Vec<CheckProblem> = report
@@ -426,7 +427,7 @@ impl Engine {
             })
             .collect();
         if problems.is_empty() {
-            problems.extend(self.check_records()?);
+            problems.extend(self.check_records(progress)?);
         }
         Ok(CheckReport {
             clean: problems.is_empty(),
@@ -437,31 +438,50 @@ impl Engine {
         })
     }
 
-    /// Whether what versions and images refer to can be decoded. The store itself does not know their meaning.
-    fn check_records(&self) -> Result<Vec<CheckProblem>> {
+    /// Whether what versions and images refer to can be decoded, and whether their volumes are consistent. The store
+    /// itself does not know their meaning.
+    fn check_records(&self, progress: &dyn Progress) -> Result<Vec<CheckProblem>> {
+        let session = self.store.session()?;
         let catalog = self.catalog();
         let mut problems = Vec::new();
-        let mut examine = |reference: String, result: Result<()>| {
-            if let Err(error) = result {
+        let mut examine = |reference: String, result: Result<Vec<String>>| match result {
+            Err(Error::Cancelled) => Err(Error::Cancelled),
+            Err(error) => {
                 let failure = operation::Failure::new(&error);
-                problems.push(CheckProblem {
-                    code: failure.code,
-                    message: format!("{reference}: {}", failure.message),
-                    affects: vec![reference],
-                });
+                let message = format!("{reference}: {}", failure.message);
+                problems.push(CheckProblem { code: failure.code, message, affects: vec![reference] });
+                Ok(())
             }
+            Ok(errors) => {
+                problems.extend(errors.into_iter().map(|finding| {
+                    let message = format!("{reference}: {finding}");
+                    CheckProblem {
+                        code: "volume-inconsistent".into(),
+                        message,
+                        affects: vec![reference.clone()],
+                    }
+                }));
+                Ok(())
+            }
+        };
+        let volume = |disk: ObjectId, number: Option<u32>, reference: String| {
+            let os = OsDisk::of(&session, &catalog.disk(disk)?, number, reference)?;
+            volume_errors(&os.volume.window(&os.source())?, &os.reference, progress)
         };
         for kind in [LayerKind::Os, LayerKind::Platform, LayerKind::App] {
             for version in catalog.versions(kind)? {
                 let result = match kind {
-                    LayerKind::Os => catalog.os_disk(&version).map(drop),
-                    _ => catalog.manifest(&version).map(drop),
+                    LayerKind::Os => {
+                        volume(version.record.body, version.record.os_volume, version.reference())
+                    }
+                    _ => catalog.manifest(&version).map(|_| Vec::new()),
                 };
-                examine(version.reference(), result);
+                examine(version.reference(), result)?;
             }
         }
         for image in catalog.images()? {
-            examine(image.reference(), catalog.disk(image.record.disk).map(drop));
+            let result = volume(image.record.disk, Some(image.record.os_volume), image.reference());
+            examine(image.reference(), result)?;
         }
         Ok(problems)
     }

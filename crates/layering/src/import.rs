@@ -6,6 +6,7 @@ use crate::report::Warning;
 use crate::streams;
 use crate::{Error, Result};
 use disk::{BLOCK, BlockSet, ByteSource};
+use ntfs_volume::check::{Finding, Severity};
 use operation::{Progress, Unit};
 use std::ops::Range;
 use std::sync::Arc;
@@ -233,12 +234,26 @@ pub(crate) fn check_volume(
     progress: &dyn Progress,
 ) -> Result<Vec<Warning>> {
     let report = ntfs_volume::check::check(volume, progress).map_err(Error::volume(context))?;
-    let found: Vec<String> =
-        report.findings.iter().map(|finding| format!("{}: {}", finding.place, finding.message)).collect();
+    let found: Vec<String> = report.findings.iter().map(place_and_message).collect();
     if found.is_empty() {
         return Ok(Vec::new());
     }
     let message =
-        format!("{context}: the file system has small inconsistencies; run chkdsk before the next version");
+        format!("{context}: the file system has inconsistencies; run chkdsk on it before the next version");
     Ok(vec![crate::plan::warning("volume-check", &message, found)])
+}
+
+/// What is wrong with a volume, beyond what Windows itself leaves behind at times.
+pub(crate) fn volume_errors(
+    volume: &dyn ByteSource,
+    context: &str,
+    progress: &dyn Progress,
+) -> Result<Vec<String>> {
+    let report = ntfs_volume::check::check(volume, progress).map_err(Error::volume(context))?;
+    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    Ok(errors.map(place_and_message).collect())
+}
+
+fn place_and_message(finding: &Finding) -> String {
+    format!("{}: {}", finding.place, finding.message)
 }
