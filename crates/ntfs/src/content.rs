@@ -200,3 +200,77 @@ fn zeros(len: u64, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
 fn broken(stream: &Stream, what: &str) -> Error {
     Error::Corrupt { what: what.into(), place: format!("stream {:?}", stream.name) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use volume::{Name, StreamFlags};
+
+    /// Bytes that count up, so that every place is known by its value.
+    struct Counting;
+
+    impl ByteSource for Counting {
+        fn len(&self) -> u64 {
+            1 << 20
+        }
+        fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+            for (byte, at) in buf.iter_mut().zip(offset..) {
+                *byte = (at / 512) as u8;
+            }
+            Ok(())
+        }
+    }
+
+    fn stream(size: u64, valid: u64, runs: &[(Option<u64>, u64)]) -> Stream {
+        let runs = runs.iter().map(|&(at, len)| Run { at, len }).collect();
+        Stream {
+            name: Name::default(),
+            size,
+            valid,
+            flags: StreamFlags::default(),
+            data: StreamData::Runs(runs),
+        }
+    }
+
+    fn read(stream: &Stream) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        read_stream(&Counting, stream, &mut |bytes| {
+            all.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn holes_and_what_was_never_written_are_zeros() {
+        let bytes =
+            read(&stream(2000, 1500, &[(Some(0xa00), 512), (None, 512), (Some(0x600), 1024)])).unwrap();
+        let expected = [vec![5; 512], vec![0; 512], vec![3; 476], vec![0; 500]].concat();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn runs_that_end_before_the_stream_are_refused() {
+        assert!(matches!(read(&stream(1025, 1025, &[(Some(0), 1024)])), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn cipher_text_is_not_handed_out() {
+        let mut stream = stream(512, 512, &[(Some(0), 512)]);
+        stream.flags.encrypted = true;
+        assert!(matches!(read(&stream), Err(Error::Refused(Refusal::Feature { .. }))));
+    }
+
+    #[test]
+    fn any_place_of_a_fragmented_stream_can_be_read() {
+        let extents = Extents::new(vec![
+            Run { at: Some(0x400), len: 512 },
+            Run { at: None, len: 512 },
+            Run { at: Some(0x200), len: 512 },
+        ]);
+        let mut bytes = [9; 600];
+        extents.read_at(&Counting, 500, &mut bytes).unwrap();
+        assert_eq!((&bytes[..12], bytes[12], bytes[523], bytes[524]), (&[2; 12][..], 0, 0, 1));
+        assert!(extents.read_at(&Counting, 1000, &mut bytes).is_err(), "it ends behind the stream");
+    }
+}

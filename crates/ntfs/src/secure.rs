@@ -16,6 +16,8 @@ use volume::Result;
 pub(crate) const BLOCK: u64 = 256 << 10;
 /// Bytes of the header of an entry.
 pub(crate) const HEADER: usize = 20;
+/// Entries begin on multiples of this, bytes.
+const ALIGNMENT: usize = 16;
 /// `$SDS` in UTF-16LE.
 pub(crate) const SDS: &[u8] = b"$\0S\0D\0S\0";
 /// Largest `$SDS` that is read: a million times what installations have. Ids are 32-bit numbers, but each needs a
@@ -51,19 +53,29 @@ pub(crate) fn hash(descriptor: &[u8]) -> u32 {
         .fold(0u32, |hash, word| hash.rotate_left(3).wrapping_add(u32_at(word, 0).unwrap_or_default()))
 }
 
-/// The entries of one block of `$SDS` that begins at `start`, with their descriptors. Ends at the first that is none.
+/// The entries of one block of `$SDS` that begins at `start`, with their descriptors. What chkdsk took out leaves a
+/// gap: the search goes on behind it. An entry says where it is, which nothing else does.
 pub(crate) fn entries(block: &[u8], start: u64) -> impl Iterator<Item = (EntryHeader, &[u8])> {
     let mut at = 0usize;
     std::iter::from_fn(move || {
-        let header = EntryHeader::parse(block.get(at..)?)?;
-        let len = header.len as usize;
-        if header.id == 0 || header.offset != start + at as u64 || len <= HEADER {
-            return None;
+        while at < block.len() {
+            let here = at;
+            if let Some((header, descriptor)) = entry(block, here, start) {
+                at = (here + header.len as usize).next_multiple_of(ALIGNMENT);
+                return Some((header, descriptor));
+            }
+            at += ALIGNMENT;
         }
-        let descriptor = slice_at(block, at, len)?.get(HEADER..)?;
-        at = (at + len).next_multiple_of(16);
-        Some((header, descriptor))
+        None
     })
+}
+
+/// The entry at `at` of a block, if there is one.
+fn entry(block: &[u8], at: usize, start: u64) -> Option<(EntryHeader, &[u8])> {
+    let header = EntryHeader::parse(block.get(at..)?)?;
+    let descriptor = slice_at(block, at, header.len as usize)?.get(HEADER..)?;
+    let sound = header.id != 0 && header.offset == start + at as u64 && !descriptor.is_empty();
+    sound.then_some((header, descriptor))
 }
 
 /// Where `$SDS` is, and how much of it is valid. `None` on volumes without $Secure (before NTFS 3.0).
@@ -102,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_claims_another_place_ends_the_block() {
+    fn an_entry_that_claims_another_place_is_none_and_gaps_are_skipped() {
         let mut block = vec![0u8; 4096];
         let mut put = |at: usize, id: u32, offset: u64, len: u32| {
             block[at + 4..at + 8].copy_from_slice(&id.to_le_bytes());
@@ -112,7 +124,8 @@ mod tests {
         put(0, 0x100, 0x80000, 0x25);
         put(0x30, 0x101, 0x80030, 0x20);
         put(0x50, 0x102, 0x70050, 0x20);
+        put(0xf0, 0x103, 0x800f0, 0x20);
         let ids: Vec<u32> = entries(&block, 0x80000).map(|(header, _)| header.id).collect();
-        assert_eq!(ids, [0x100, 0x101]);
+        assert_eq!(ids, [0x100, 0x101, 0x103]);
     }
 }
