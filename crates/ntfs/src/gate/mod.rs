@@ -65,6 +65,7 @@ pub fn check_tree(source: &dyn ByteSource, tree: &Tree) -> Result<()> {
 }
 
 /// `hiberfil.sys` begins with a signature as long as the session in it is, or may be, alive; a clean one with zeros.
+/// `wake` says that the session was resumed: how that one ended is for $LogFile to say.
 fn check_hibernation(source: &dyn ByteSource, tree: &Tree) -> Result<()> {
     let Some(file) = tree.lookup(&[Name::from("hiberfil.sys")]) else { return Ok(()) };
     let Some(stream) = file.streams.iter().find(|stream| stream.name.is_empty()) else { return Ok(()) };
@@ -77,7 +78,7 @@ fn check_hibernation(source: &dyn ByteSource, tree: &Tree) -> Result<()> {
         Ok(())
     })?;
     let signature = start.get(..4).map(<[u8]>::to_ascii_lowercase).unwrap_or_default();
-    if [&b"hibr"[..], b"rstr", b"wake"].contains(&&signature[..]) {
+    if [&b"hibr"[..], b"rstr"].contains(&&signature[..]) {
         let shown = String::from_utf8_lossy(&start[..4]).into_owned();
         return Err(Refusal::Hibernated { evidence: format!("hiberfil.sys begins with \"{shown}\"") }.into());
     }
