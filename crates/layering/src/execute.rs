@@ -46,8 +46,10 @@ pub(crate) fn execute(
         done: Done::default(),
     };
     run.reserve(steps)?;
+    run.hold(steps)?;
     run.unlink(steps)?;
     run.create(steps)?;
+    run.release(steps)?;
     run.finish(steps)?;
     Ok(run.done)
 }
@@ -108,6 +110,22 @@ impl<'a> Execution<'a> {
             }
         }
         self.editor.reserve(bytes).map_err(self.failed(&"reserving room for the layers"))
+    }
+
+    fn hold(&mut self, steps: &Steps) -> Result<()> {
+        for held in &steps.held {
+            let result = self.editor.link(held.node, held.parent, &held.name);
+            result.map_err(self.failed(&held.name))?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, steps: &Steps) -> Result<()> {
+        for held in &steps.held {
+            let result = self.editor.unlink(held.node, held.parent, &held.name);
+            result.map_err(self.failed(&held.name))?;
+        }
+        Ok(())
     }
 
     fn unlink(&mut self, steps: &Steps) -> Result<()> {

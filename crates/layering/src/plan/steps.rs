@@ -91,6 +91,9 @@ pub struct ShortNameStep {
 /// What to do to a volume, in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Steps {
+    /// Files that lose all the names they have before they get the one they are to have: a name in the root directory
+    /// for the meantime, so that the file system does not give them up.
+    pub held: Vec<Unlink>,
     /// Names to take away, contents before their directories.
     pub unlinks: Vec<Unlink>,
     /// Short names of existing entries to change.
@@ -112,6 +115,7 @@ pub(super) fn steps(view: &View<'_>, layers: &[PlanLayer<'_>]) -> Result<Steps> 
     let mut builder = Builder { view, layers, steps: Steps::default(), files: HashMap::new(), file_count: 0 };
     builder.unlink_changed(ROOT);
     builder.create();
+    builder.hold();
     builder.finish_directories()?;
     Ok(builder.steps)
 }
@@ -250,6 +254,44 @@ impl<'a> Builder<'a, '_, '_> {
                 step.file = FileSource::New(*handle);
             }
             self.steps.links.push(step);
+        }
+    }
+
+    /// Finds names for the files that would be without one between losing the old and getting the new.
+    fn hold(&mut self) {
+        let tree = self.view.tree;
+        let mut lost: HashMap<FileId, usize> = HashMap::new();
+        for unlink in &self.steps.unlinks {
+            *lost.entry(unlink.node).or_default() += 1;
+        }
+        let mut homeless: Vec<FileId> = Vec::new();
+        for link in &self.steps.links {
+            if let FileSource::Old(id) = link.file
+                && tree
+                    .node(id)
+                    .is_some_and(|node| lost.get(&id).is_some_and(|lost| *lost >= node.links.len()))
+            {
+                homeless.push(id);
+            }
+        }
+        homeless.sort_unstable();
+        homeless.dedup();
+        let root = &self.view.directories[ROOT];
+        let taken = |name: &Name| {
+            let folded = tree.fold(name);
+            let short = |child: &volume::Child| {
+                let links = tree.node(child.id).map_or(&[][..], |node| &node.links);
+                links.iter().any(|link| link.short.as_ref().is_some_and(|short| tree.fold(short) == folded))
+            };
+            root.entries.contains_key(&folded)
+                || root.shorts.contains_key(&folded)
+                || tree.child(tree.root(), name).is_some()
+                || tree.children(tree.root()).iter().any(short)
+        };
+        let mut names = (0u64..).map(|number| Name::from(format!("held {number}").as_str()));
+        for id in homeless {
+            let name = names.find(|name| !taken(name)).expect("a directory has fewer than 2^64 names");
+            self.steps.held.push(Unlink { node: id, parent: tree.root(), name });
         }
     }
 
