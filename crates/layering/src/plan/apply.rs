@@ -56,9 +56,18 @@ impl<'a, 't, 'm> Application<'a, 't, 'm> {
     fn deletions(&mut self) {
         let manifest = self.manifest;
         for deletion in manifest.deletions.iter().rev() {
-            let Some(place) = self.find(deletion.directory) else { continue };
             let folded = self.view.tree.fold(&deletion.name);
-            let Some(slot) = self.view.directories[place].entries.get(&folded) else { continue };
+            let place = self.find(deletion.directory);
+            let slot =
+                place.and_then(|place| Some((place, self.view.directories[place].entries.get(&folded)?)));
+            let Some((place, slot)) = slot else {
+                if deletion.kind == Kind::File {
+                    let directory = manifest.directory_path(deletion.directory).into_iter().cloned();
+                    let path = directory.chain([deletion.name.clone()]).collect();
+                    self.remarks.unmet.push((self.layer, path));
+                }
+                continue;
+            };
             if slot.target.kind() != deletion.kind {
                 let path = self.view.entry_path(place, &deletion.name);
                 self.remarks.kind_differs.push(path);

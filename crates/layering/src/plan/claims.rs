@@ -45,6 +45,8 @@ pub(super) struct Remarks {
     pub(super) short_names: Vec<String>,
     pub(super) directories_stay: Vec<String>,
     pub(super) replaced: BTreeSet<FileId>,
+    /// Files that were not there when their deletion was folded in: layer, names of the path.
+    pub(super) unmet: Vec<(usize, Vec<Name>)>,
 }
 
 impl Remarks {
@@ -60,6 +62,7 @@ impl Remarks {
             short_names: Vec::new(),
             directories_stay: Vec::new(),
             replaced: BTreeSet::new(),
+            unmet: Vec::new(),
         }
     }
 
@@ -117,6 +120,12 @@ impl Remarks {
             });
         }
         rows.sort_by(|a, b| a.path.cmp(&b.path));
+        // What the author of a layer saw and deleted, and what only a layer above it brings: a prerequisite's file.
+        for (layer, path) in &self.unmet {
+            if view.file_of_layer_above(path, *layer) {
+                reappearing.push(path.iter().fold(String::new(), |text, part| format!("{text}\\{part}")));
+            }
+        }
         let separated = self.separated_links(view, tree);
         let newer: Vec<String> =
             rows.iter().filter(|row| row.os_is_newer.is_some()).map(|row| row.path.clone()).collect();

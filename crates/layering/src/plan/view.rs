@@ -203,6 +203,21 @@ impl<'t> View<'t> {
         paths
     }
 
+    /// Whether a path leads to a file that a layer higher than `layer` brings.
+    pub(super) fn file_of_layer_above(&self, path: &[Name], layer: usize) -> bool {
+        let mut at = ROOT;
+        let Some((name, directories)) = path.split_last() else { return false };
+        for part in directories {
+            // A directory that nothing has touched holds no file of a layer.
+            match self.directories[at].entries.get(&self.tree.fold(part)).map(|slot| slot.target) {
+                Some(Target::Directory(index)) => at = index,
+                _ => return false,
+            }
+        }
+        let slot = self.directories[at].entries.get(&self.tree.fold(name));
+        matches!(slot.map(|slot| slot.target), Some(Target::NewFile(by, _)) if by > layer)
+    }
+
     /// Whether a path exists.
     pub(super) fn exists(&self, directory: &[&Name], name: &Name) -> bool {
         let mut at = Target::Directory(ROOT);
