@@ -189,7 +189,8 @@ impl Walk<'_> {
                 }
                 below.push(child);
             }
-            Kind::File if now.links.len() > 1 => {
+            // Also what had several names: one that was made a file of its own may look the same as before.
+            Kind::File if now.links.len() > 1 || counterpart.is_some_and(|old| old.links.len() > 1) => {
                 let group = self.groups.entry(now.id).or_default();
                 if group.is_empty() {
                     self.group_order.push(now.id);
@@ -307,13 +308,19 @@ impl Walk<'_> {
         main.map(|stream| self.contents.base_digest(stream)).transpose()
     }
 
-    /// Decides about the files with several names, all of which are known now.
+    /// Decides about the files that have or had several names, all of which are known now.
+    ///
+    /// One file of the base stays one file: of the names that look unchanged, those stay that were names of the same
+    /// file before, and no other file of the new tree has kept any of them. All others are brought.
     fn finish_groups(&mut self) -> Result<()> {
+        // For each file of the base, the file of the new tree that it is.
+        let mut became: HashMap<FileId, FileId> = HashMap::new();
         for id in std::mem::take(&mut self.group_order) {
             let names = self.groups.remove(&id).unwrap_or_default();
             let now = self.new.node(id).expect("a group is made from a node");
             let mut equal: HashMap<FileId, bool> = HashMap::new();
             let (mut brought, mut kept) = (Vec::new(), Vec::new());
+            let mut was: Option<FileId> = None;
             for name in names {
                 let same = match name.base {
                     None => false,
@@ -327,7 +334,19 @@ impl Walk<'_> {
                         }
                     },
                 };
-                if same && !name.renamed { kept.push(name) } else { brought.push(name) }
+                let stays = name.base.filter(|base| {
+                    same && !name.renamed
+                        && was.is_none_or(|was| was == *base)
+                        && became.get(base).is_none_or(|other| *other == id)
+                });
+                match stays {
+                    Some(base) => {
+                        was = Some(base);
+                        became.insert(base, id);
+                        kept.push(name);
+                    }
+                    None => brought.push(name),
+                }
             }
             if brought.is_empty() {
                 continue;
@@ -360,11 +379,9 @@ impl Walk<'_> {
         for stream in &node.streams {
             streams.push(self.contents.keep(stream)?);
         }
-        // The version only matters where there is something of the operating system to compare it with.
-        let binary_version = match (before, node.streams.first()) {
-            (Some(_), Some(main)) if main.name.is_empty() => {
-                self.contents.binary_version(&names[0].name, main)?
-            }
+        // Also of a new file: a later version of the operating system may bring one of the same name.
+        let binary_version = match node.streams.first() {
+            Some(main) if main.name.is_empty() => self.contents.binary_version(&names[0].name, main)?,
             _ => None,
         };
         let metadata = self.securities.record(&node.metadata);
