@@ -193,6 +193,37 @@ impl ContentRecord {
     }
 }
 
+impl StreamRecord {
+    /// No stream of any file system is longer (bytes); sums of a few such amounts cannot overflow.
+    const LONGEST: u64 = 1 << 60;
+
+    /// Whether its lengths agree with each other.
+    fn adds_up(&self) -> bool {
+        let sum = |lens: &mut dyn Iterator<Item = u64>| {
+            let mut total = 0u64;
+            for len in lens {
+                total = total.checked_add(len).filter(|total| *total <= StreamRecord::LONGEST)?;
+            }
+            Some(total)
+        };
+        let content = match &self.content {
+            ContentRecord::Inline(bytes) => bytes.len() as u64 == self.size,
+            ContentRecord::Stored { len, pieces, layout, .. } => {
+                let covered = sum(&mut layout.iter().map(|part| part.len));
+                let data = sum(&mut layout.iter().filter(|part| !part.hole).map(|part| part.len));
+                let kept = sum(&mut pieces.iter().map(|piece| piece.len));
+                let ends = pieces.iter().all(|piece| piece.offset.checked_add(piece.len).is_some());
+                *len <= StreamRecord::LONGEST
+                    && covered.is_some()
+                    && (layout.is_empty() || data == Some(*len))
+                    && (pieces.is_empty() || kept == Some(*len))
+                    && ends
+            }
+        };
+        content && self.valid <= self.size
+    }
+}
+
 impl FileRecord {
     /// The main stream, if the file has one.
     pub fn main_stream(&self) -> Option<&StreamRecord> {
@@ -278,6 +309,11 @@ impl Manifest {
             if !known(&file.metadata) {
                 return damaged("a file refers to a security value that is not there");
             }
+        }
+        let streams = self.files.iter().flat_map(|file| &file.streams);
+        let mut streams = streams.chain(self.directories.iter().flat_map(|directory| &directory.streams));
+        if !streams.all(StreamRecord::adds_up) {
+            return damaged("the amounts of a stream do not add up");
         }
         if !self.deletions.iter().all(|deletion| refers(deletion.directory) && !deletion.name.is_empty()) {
             return damaged("a deletion's directory is not there");
