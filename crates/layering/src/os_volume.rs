@@ -48,6 +48,7 @@ impl OsVolume {
         }
         if candidates.len() > 1 {
             let mut systems = Vec::new();
+            let all: Vec<u32> = candidates.iter().map(|volume| volume.partition.number).collect();
             for candidate in candidates {
                 // A second volume that cannot be read is no reason to refuse the first.
                 let holds_windows = candidate.scan(disk, name).is_ok_and(|tree| is_windows(&tree));
@@ -56,11 +57,9 @@ impl OsVolume {
                 }
             }
             if systems.len() != 1 {
-                let pool = if systems.is_empty() { &table.partitions[..] } else { &[] };
-                let mut numbers: Vec<String> =
-                    systems.iter().map(|v| v.partition.number.to_string()).collect();
-                numbers.extend(pool.iter().map(|partition| partition.number.to_string()));
-                let candidates = numbers.join(", ");
+                let found = systems.iter().map(|volume| volume.partition.number).collect();
+                let choice: Vec<u32> = if systems.is_empty() { all } else { found };
+                let candidates = choice.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
                 return Err(Rule::SeveralVolumes { disk: name.to_owned(), candidates }.into());
             }
             return Ok(systems.remove(0));
