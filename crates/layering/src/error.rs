@@ -244,19 +244,28 @@ impl Error {
     /// An I/O error with what was being done.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let doing = doing.into();
-        move |source| Error::Io { doing, source }
+        move |source| if is_cancel(&source) { Error::Cancelled } else { Error::Io { doing, source } }
     }
 
     /// A volume error with which volume it was.
     pub(crate) fn volume(context: impl Into<String>) -> impl FnOnce(volume::Error) -> Error {
         let context = context.into();
-        move |source| Error::Volume { context, source }
+        move |source| match source {
+            volume::Error::Device(source) if is_cancel(&source) => Error::Cancelled,
+            source => Error::Volume { context, source },
+        }
     }
 
     /// A damaged record.
     pub(crate) fn record(record: impl Into<String>, error: &dyn std::fmt::Display) -> Error {
         Error::Record { record: record.into(), reason: error.to_string() }
     }
+}
+
+/// The crates below, which have no word of their own for it, end what was cancelled with this kind. A system call that
+/// a signal interrupts never gets here: readers try those again.
+fn is_cancel(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
 }
 
 impl From<ManifestError> for Error {
