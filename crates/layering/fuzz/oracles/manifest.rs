@@ -1,0 +1,44 @@
+//! Manifests from hostile bytes: decoding never panics; what decodes is the same after being encoded and decoded again,
+//! every position in it leads somewhere, and its amounts add up.
+
+use layering::manifest::{ContentRecord, Manifest};
+
+/// Panics when one of the rules above is broken.
+pub fn check(input: &[u8]) {
+    let Ok(manifest) = Manifest::decode(input) else { return };
+    let encoded = manifest.encode();
+    assert_eq!(Manifest::decode(&encoded).expect("what was decoded encodes"), manifest);
+    assert_eq!(Manifest::decode(&encoded).unwrap().encode(), encoded);
+    let count = manifest.directories.len();
+    for position in 0..count {
+        assert!(manifest.directory_path(position as u32).len() <= position);
+        assert!(manifest.directories[position].metadata.resolve(&manifest.securities).is_some());
+    }
+    for file in &manifest.files {
+        assert!(file.metadata.resolve(&manifest.securities).is_some());
+        for name in file.names.iter().chain(&file.lower_names) {
+            assert!(manifest.display_path(name.directory, &name.name).starts_with('\\'));
+        }
+    }
+    for deletion in &manifest.deletions {
+        manifest.display_path(deletion.directory, &deletion.name);
+    }
+    let streams = manifest.files.iter().flat_map(|file| &file.streams);
+    for stream in streams.chain(manifest.directories.iter().flat_map(|directory| &directory.streams)) {
+        assert!(stream.valid <= stream.size);
+        match &stream.content {
+            ContentRecord::Inline(bytes) => assert_eq!(bytes.len() as u64, stream.size),
+            ContentRecord::Stored { len, pieces, layout, .. } => {
+                let sum = |lens: Vec<u64>| lens.into_iter().try_fold(0u64, u64::checked_add);
+                let data = sum(layout.iter().filter(|part| !part.hole).map(|part| part.len).collect());
+                let whole = sum(layout.iter().map(|part| part.len).collect());
+                assert!(whole.is_some() && (layout.is_empty() || data == Some(*len)));
+                assert!(
+                    pieces.is_empty() || sum(pieces.iter().map(|piece| piece.len).collect()) == Some(*len)
+                );
+            }
+        }
+    }
+    let blobs = manifest.blobs();
+    assert!(blobs.is_sorted_by(|a, b| a < b));
+}

@@ -1,0 +1,24 @@
+//! Every rule of the product that concerns files and volumes, each with a test of its name, through the public API on
+//! real NTFS volumes. See `bench` for the words that the tests are written in.
+
+#![allow(unreachable_pub, clippy::unwrap_used)] // one crate, many modules: all of it is test
+
+mod bad_input;
+mod base_version;
+mod bench;
+mod binding;
+mod carried;
+mod composition;
+mod deletions;
+mod growth;
+mod identity;
+mod importing;
+mod interruption;
+mod known_blocks;
+mod links;
+mod manifest_corpus;
+mod os_changes;
+mod os_versions;
+mod round_trip;
+mod short_names;
+mod which_volume;
