@@ -1,12 +1,8 @@
 //! Writing the disk of a source as an image: one pass in disk order, bounded memory, nothing but data.
 //!
-//! ```text
-//!  planner ─► windows of 2 MiB that hold data ─► threads: read, drop zeros, (compress) ─► in turn: place ─► write
-//! ```
-//!
-//! Each thread takes the next window, reads what cannot be shared, and drops 4 KiB blocks of zeros. Then the windows
-//! pass a turnstile in disk order, where the [`Layout`] of the format decides where everything goes: so the result
-//! does not depend on which thread was faster. Writing happens outside the turnstile again.
+//! The disk is cut into windows that hold data. Several threads read them, drop 4 KiB blocks of zeros and
+//! compress where the format wants it; in disk order the [`Layout`] of the format then decides where everything goes, so
+//! that the result does not depend on which thread was faster; and several threads write.
 //!
 //! Deliberately missing: resuming. An export that did not finish leaves nothing behind.
 

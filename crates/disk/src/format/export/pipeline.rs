@@ -1,14 +1,23 @@
 //! The threads that move the data.
+//!
+//! ```text
+//! planner ─► a free slot ─► read, drop zeros, encode ─► ready ─► (in disk order) place ─► write ─► free again
+//! ```
+//!
+//! A thread never waits for another one's window: it puts its own among those that are ready and goes on with whatever
+//! can be done next. Waiting for turns would cost a switch of threads for every window, which on a busy machine is more
+//! than moving the bytes.
 
 use super::layout::{Bytes, Content, Layout, Piece, Window, Write};
-use super::planner::{Plan, Planner, WINDOW};
+use super::planner::{COPY_WINDOW, Plan, Planner, SHARE_WINDOW};
 use super::sharing::Sharing;
 use super::{Error, ExportOptions, ExportReport, Format, Result, Target};
 use crate::{BLOCK, ByteSource};
 use operation::{Progress, Unit};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -21,31 +30,57 @@ pub(super) struct Job<'j> {
     pub(super) progress: &'j dyn Progress,
 }
 
+/// A window on its way, with the memory that it needs.
+struct Slot<'j, E> {
+    plan: Plan,
+    buffer: Vec<u8>,
+    /// What of the window is not zero.
+    pieces: Vec<Piece<'j>>,
+    /// Ranges of the window that have to be read.
+    read: Vec<Range<usize>>,
+    encoder: E,
+}
+
 /// What the threads share.
-struct Shared<'j, L> {
+struct Shared<'j, L: Layout> {
     job: &'j Job<'j>,
     target: &'j Target,
-    planner: Mutex<Planner<'j>>,
-    turnstile: Mutex<Turnstile<L>>,
-    moved_on: Condvar,
-    /// Set with the first failure, so that all threads stop soon.
-    stop: AtomicBool,
-    failure: Mutex<Option<Error>>,
+    state: Mutex<State<'j, L>>,
+    /// Something has become free or ready, or everything is over.
+    changed: Condvar,
     written: AtomicU64,
     reflinked: AtomicU64,
 }
 
-struct Turnstile<L> {
+struct State<'j, L: Layout> {
+    planner: Planner<'j>,
     layout: L,
-    /// The number of the window that may pass.
+    free: Vec<Slot<'j, L::Encoder>>,
+    /// Windows that were read, by their place in the order.
+    ready: BTreeMap<u64, Slot<'j, L::Encoder>>,
+    /// The window that is placed next.
     turn: u64,
+    /// Slots that a thread is at work with.
+    busy: usize,
+    /// Whether a thread is writing. One at a time: the kernel lets no more into a file, and would have the others spin
+    /// where they could read.
+    writing: bool,
+    /// Whether the planner has no more windows.
+    planned: bool,
     /// Up to where the disk has been reported as done.
     reported: u64,
+    /// The first failure; all threads stop soon after it.
+    failure: Option<Error>,
+    /// A thread has panicked, which is passed on when the threads are joined.
+    panicked: bool,
 }
 
-/// A panic in another thread is passed on when the threads are joined; until then the data is not used.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// What a thread does next.
+enum Step<'j, E> {
+    Read(Slot<'j, E>),
+    Place(Slot<'j, E>),
+    Wait,
+    Stop,
 }
 
 impl Job<'_> {
@@ -55,32 +90,42 @@ impl Job<'_> {
             true => Sharing::probe(target.directory()),
             false => Sharing::none(),
         };
+        let window = if sharing.is_possible() { SHARE_WINDOW } else { COPY_WINDOW };
         let len = self.source.len();
         self.progress.step(&format!("Writing {}", self.format), Some(len), Unit::Bytes);
+        // More threads than processors: some wait for a disk while others compute.
+        let threads = thread::available_parallelism().map_or(4, |n| (n.get() * 2).clamp(4, 8));
         let shared = Shared {
             job: self,
             target: &target,
-            planner: Mutex::new(Planner::new(self.source)),
-            turnstile: Mutex::new(Turnstile { layout, turn: 0, reported: 0 }),
-            moved_on: Condvar::new(),
-            stop: AtomicBool::new(false),
-            failure: Mutex::new(None),
+            state: Mutex::new(State {
+                planner: Planner::new(self.source, window),
+                layout,
+                free: (0..threads * 2).map(|_| Slot::new(window)).collect(),
+                ready: BTreeMap::new(),
+                turn: 0,
+                busy: 0,
+                writing: false,
+                planned: false,
+                reported: 0,
+                failure: None,
+                panicked: false,
+            }),
+            changed: Condvar::new(),
             written: AtomicU64::new(0),
             reflinked: AtomicU64::new(0),
         };
-        // More than processors: some wait for a disk while others compute.
-        let threads = thread::available_parallelism().map_or(4, |n| (n.get() * 2).clamp(4, 8));
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| shared.work(sharing.clone()));
             }
         });
-        let Shared { failure, turnstile, written, reflinked, .. } = shared;
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let Shared { state, written, reflinked, .. } = shared;
+        let State { layout, reported, failure, .. } =
+            state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failure {
             return Err(error);
         }
-        let Turnstile { layout, reported, .. } =
-            turnstile.into_inner().unwrap_or_else(PoisonError::into_inner);
         let disk_len = layout.disk_len();
         let last = layout.finish()?;
         let mut bytes_written = written.into_inner();
@@ -103,64 +148,104 @@ impl Job<'_> {
     }
 }
 
-impl<L: Layout> Shared<'_, L> {
+impl<E: Default> Slot<'_, E> {
+    fn new(window: u64) -> Self {
+        Slot {
+            plan: Plan::default(),
+            buffer: vec![0; window as usize],
+            pieces: Vec::new(),
+            read: Vec::new(),
+            encoder: E::default(),
+        }
+    }
+}
+
+impl<'j, L: Layout> State<'j, L> {
+    /// Decides what a thread does next: what is ready goes first, so that its slot becomes free again.
+    fn step(&mut self) -> Result<Step<'j, L::Encoder>> {
+        if self.failure.is_some() || self.panicked {
+            return Ok(Step::Stop);
+        }
+        if !self.writing
+            && let Some(slot) = self.ready.remove(&self.turn)
+        {
+            self.busy += 1;
+            self.writing = true;
+            return Ok(Step::Place(slot));
+        }
+        if !self.planned
+            && let Some(mut slot) = self.free.pop()
+        {
+            if self.planner.next(&mut slot.plan)? {
+                self.busy += 1;
+                return Ok(Step::Read(slot));
+            }
+            self.planned = true;
+        }
+        Ok(if self.planned && self.ready.is_empty() && self.busy == 0 { Step::Stop } else { Step::Wait })
+    }
+}
+
+impl<'j, L: Layout> Shared<'j, L> {
+    fn lock(&self) -> MutexGuard<'_, State<'j, L>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn work(&self, mut sharing: Sharing) {
-        /// Lets the others go when this thread ends in whatever way, so that none waits for its turn forever.
-        struct Leave<'a, 'j, L>(&'a Shared<'j, L>, bool);
-        impl<L> Drop for Leave<'_, '_, L> {
+        /// Lets the others go when this thread panics, so that none waits forever.
+        struct Leave<'a, 'j, L: Layout>(&'a Shared<'j, L>);
+        impl<L: Layout> Drop for Leave<'_, '_, L> {
             fn drop(&mut self) {
-                if !self.1 {
-                    self.0.stop.store(true, Ordering::Release);
-                    let _turnstile = lock(&self.0.turnstile);
-                    self.0.moved_on.notify_all();
-                }
+                self.0.lock().panicked |= thread::panicking();
+                self.0.changed.notify_all();
             }
         }
-        let mut leave = Leave(self, false);
-        match self.move_windows(&mut sharing) {
-            Ok(()) => leave.1 = true,
-            Err(error) => {
-                lock(&self.failure).get_or_insert(error);
-            }
+        let leave = Leave(self);
+        if let Err(error) = self.move_windows(&mut sharing) {
+            self.lock().failure.get_or_insert(error);
         }
+        drop(leave);
     }
 
     fn move_windows(&self, sharing: &mut Sharing) -> Result<()> {
-        let mut buffer = vec![0; WINDOW as usize];
-        let mut encoder = L::Encoder::default();
-        let mut plan = Plan::default();
+        let mut state = self.lock();
         loop {
-            if self.stop.load(Ordering::Acquire) {
-                return Ok(());
-            }
-            if self.job.progress.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            if !lock(&self.planner).next(&mut plan)? {
-                return Ok(());
-            }
-            let pieces = self.gather(&plan, sharing, &mut buffer)?;
-            let window = Window { offset: plan.offset, buffer: &buffer[..plan.len], pieces: &pieces };
-            L::encode(&mut encoder, &window)?;
-            let mut writes = Vec::new();
-            if !self.pass(&plan, &window, &encoder, &mut writes)? {
-                return Ok(());
-            }
-            for write in &writes {
-                self.write(write, window.buffer)?;
+            match state.step()? {
+                Step::Stop => return Ok(()),
+                Step::Wait => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Step::Read(mut slot) => {
+                    drop(state);
+                    if self.job.progress.cancelled() {
+                        return Err(Error::Cancelled);
+                    }
+                    self.gather(&mut slot, sharing)?;
+                    state = self.lock();
+                    state.ready.insert(slot.plan.turn, slot);
+                    state.busy -= 1;
+                }
+                Step::Place(slot) => {
+                    state = self.place(state, &slot)?;
+                    state.free.push(slot);
+                    state.busy -= 1;
+                    state.writing = false;
+                    self.changed.notify_all();
+                }
             }
         }
     }
 
-    /// Reads what cannot be shared, and lists what is not zero.
-    fn gather<'w>(&'w self, plan: &Plan, sharing: &mut Sharing, buffer: &mut [u8]) -> Result<Vec<Piece<'w>>> {
-        let mut pieces = Vec::new();
-        let mut read = Vec::new();
-        let mut clean = 0;
+    /// Reads what cannot be shared, lists what is not zero, and encodes it.
+    fn gather(&self, slot: &mut Slot<'j, L::Encoder>, sharing: &mut Sharing) -> Result<()> {
+        let Slot { plan, buffer, pieces, read, encoder } = slot;
+        pieces.clear();
+        read.clear();
         for range in &plan.data {
-            sharing.split(self.job.source, plan.offset, range.clone(), &mut pieces, &mut read);
+            sharing.split(self.job.source, plan.offset, range.clone(), pieces, read);
         }
-        for range in read {
+        let mut clean = 0;
+        for range in read.drain(..) {
             if L::ENCODES {
                 buffer[clean..range.start].fill(0);
                 clean = range.end;
@@ -170,41 +255,35 @@ impl<L: Layout> Shared<'_, L> {
                 .source
                 .read_exact_at(offset, &mut buffer[range.clone()])
                 .map_err(|source| Error::Source { offset, source })?;
-            pieces.extend(
-                not_zero(buffer, range)
-                    .map(|(from, to)| Piece { range: (from, to), content: Content::Buffered }),
-            );
+            let parts = not_zero(buffer, range);
+            pieces.extend(parts.map(|range| Piece { range, content: Content::Buffered }));
         }
         if L::ENCODES {
             buffer[clean..plan.len].fill(0);
         }
         pieces.sort_unstable_by_key(|piece| piece.range);
-        Ok(pieces)
+        L::encode(encoder, &Window { offset: plan.offset, buffer: &buffer[..plan.len], pieces })
     }
 
-    /// Waits for the window's turn and places it; `false` if another thread has failed.
-    fn pass<'w>(
-        &self,
-        plan: &Plan,
-        window: &Window<'w>,
-        encoder: &'w L::Encoder,
-        writes: &mut Vec<Write<'w>>,
-    ) -> Result<bool> {
-        let mut turnstile = lock(&self.turnstile);
-        while turnstile.turn != plan.turn {
-            if self.stop.load(Ordering::Acquire) {
-                return Ok(false);
-            }
-            turnstile = self.moved_on.wait(turnstile).unwrap_or_else(PoisonError::into_inner);
-        }
-        turnstile.layout.place(window, encoder, writes)?;
-        turnstile.turn += 1;
+    /// Places a window, whose turn it is, and writes it with the state unlocked.
+    fn place<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<'j, L>>,
+        slot: &Slot<'j, L::Encoder>,
+    ) -> Result<MutexGuard<'a, State<'j, L>>> {
+        let Slot { plan, buffer, pieces, encoder, .. } = slot;
+        let window = Window { offset: plan.offset, buffer: &buffer[..plan.len], pieces };
+        let mut writes = Vec::new();
+        state.layout.place(&window, encoder, &mut writes)?;
+        state.turn += 1;
         let done = plan.offset + plan.len as u64;
-        self.job.progress.advance(done - turnstile.reported);
-        turnstile.reported = done;
-        drop(turnstile);
-        self.moved_on.notify_all();
-        Ok(true)
+        self.job.progress.advance(done - state.reported);
+        state.reported = done;
+        drop(state);
+        for write in &writes {
+            self.write(write, window.buffer)?;
+        }
+        Ok(self.lock())
     }
 
     fn write(&self, write: &Write<'_>, buffer: &[u8]) -> Result<()> {

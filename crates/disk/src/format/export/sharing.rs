@@ -4,8 +4,8 @@
 //! call copies on every other file system, and does not tell. So a whole-file clone (FICLONE) of a scratch file is
 //! tried first, once, to learn what the target's file system can.
 //!
-//! Where nothing can be shared, bytes are read and written rather than copied by `copy_file_range`: it would have to
-//! copy zeros as well, and is no faster (page by page through a pipe inside the kernel).
+//! Where nothing can be shared, bytes are read and written rather than copied by `copy_file_range`: it would copy
+//! zeros as well.
 
 use super::layout::{Content, Piece};
 use crate::{BLOCK, ByteSource, FileRegion};
@@ -42,6 +42,11 @@ impl Sharing {
             Ok(to.metadata()?.dev())
         };
         Sharing { device: clone().ok(), known: HashMap::new() }
+    }
+
+    /// Whether anything can be shared at all.
+    pub(super) fn is_possible(&self) -> bool {
+        self.device.is_some()
     }
 
     fn is_on_device(&mut self, file: &File, device: u64) -> bool {

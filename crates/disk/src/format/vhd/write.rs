@@ -96,13 +96,16 @@ impl Layout for DynamicLayout {
     fn place<'w>(&mut self, window: &Window<'w>, (): &(), writes: &mut Vec<Write<'w>>) -> Result<()> {
         let (table, next) = (&mut self.table, &mut self.next);
         window.place_in_units(BLOCK, writes, |number, writes| {
-            // At most 2040 GiB of blocks and their bitmaps: the sector of a bitmap always fits 32 bits.
-            let at = *next;
-            let bitmap = at - BITMAP.len() as u64;
-            table[number as usize] = (bitmap / 512) as u32;
-            writes.push(Write::fixed(bitmap, &BITMAP));
-            *next = at + BLOCK + ALIGN;
-            Ok(at)
+            let entry = &mut table[number as usize];
+            // Blocks that are larger than windows are met more than once.
+            if *entry == UNUSED {
+                // At most 2040 GiB of blocks and their bitmaps: the sector of a bitmap always fits 32 bits.
+                let bitmap = *next - BITMAP.len() as u64;
+                *entry = (bitmap / 512) as u32;
+                writes.push(Write::fixed(bitmap, &BITMAP));
+                *next += BLOCK + ALIGN;
+            }
+            Ok(u64::from(*entry) * 512 + BITMAP.len() as u64)
         })
     }
 
