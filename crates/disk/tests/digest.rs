@@ -182,7 +182,8 @@ fn a_source_that_fails_or_lies_ends_in_an_error() {
     }
     let error = disk_digest(&Bad(|from| Ok((from < 8 << 20).then_some(from..8 << 20))), &Silent).unwrap_err();
     assert_eq!(error.to_string(), "the disk is gone");
-    let lies: [fn(u64) -> io::Result<Option<Range<u64>>>; 3] =
+    type NextData = fn(u64) -> io::Result<Option<Range<u64>>>;
+    let lies: [NextData; 3] =
         [|from| Ok(Some(from..from)), |_| Ok(Some(0..4096)), |_| Ok(Some(9 << 20..10 << 20))];
     for lie in lies {
         let error = disk_digest(&Bad(lie), &Silent).unwrap_err();

@@ -9,8 +9,8 @@ use crate::record::{DISK, DiskRecord, IMAGE, ImageRecord, MANIFEST, Pinned, VERS
 use crate::reference::{EntityName, LayerKind, ObjectKind, Reference};
 use crate::report::Summary;
 use crate::{Error, Result};
-use serde::{Serialize, de::DeserializeOwned};
 use operation::Progress;
+use serde::{Serialize, de::DeserializeOwned};
 use std::time::{SystemTime, UNIX_EPOCH};
 use store::{Expect, Object, ObjectId, RefName, Session, Store};
 

@@ -1,6 +1,6 @@
 //! Planning a composition: which names, files and directories the OS volume is to gain and lose. Pure.
 //!
-//! The layers are folded over the OS volume's tree, lowest first, in a [`view::View`] that loads directories only when
+//! The layers are folded over the OS volume's tree, lowest first, in a view that loads directories only when
 //! a layer touches them. What is left at the end is compared with the tree: only what wins is ever written.
 
 mod apply;
