@@ -1,10 +1,10 @@
 //! Engine jobs: one request in, one result out, on a store and disk files.
 //!
-//! A caller describes what it wants as a [`Job`], [`run`] carries it out and gives an [`Outcome`] or a [`Failure`].
+//! A caller describes what it wants as a [`Job`], [`run()`] carries it out and gives an [`Outcome`] or a [`Failure`].
 //! Only plain, serialisable data crosses this seam, and a panic inside it comes out as a failure: disks are hostile
 //! input, and whoever asked must outlive them. So a caller cannot tell whether the engine ran in its own process.
 //!
-//! Deliberately missing: a process boundary. [`run`] works on the caller's thread.
+//! Deliberately missing: a process boundary. [`run()`] works on the caller's thread.
 
 mod job;
 mod run;
