@@ -53,6 +53,8 @@ struct Marked {
 
 /// What is garbage as far as the first look told.
 struct Plan {
+    /// All objects that there were. Later ones have not been judged.
+    judged: HashSet<ObjectId>,
     /// Dead objects and their links.
     objects: HashMap<ObjectId, Vec<ObjectId>>,
     packs: BTreeMap<PackId, Garbage>,
@@ -162,7 +164,8 @@ impl Store {
         packs: Vec<PackId>,
     ) -> Result<Plan> {
         let mut objects = HashMap::new();
-        for id in listed.into_iter().filter(|id| !marked.objects.contains(id)) {
+        let judged: HashSet<ObjectId> = listed.into_iter().collect();
+        for id in judged.iter().filter(|id| !marked.objects.contains(*id)).copied() {
             // Links only decide the order of removal. Nobody can rely on an object that cannot be read.
             objects.insert(id, self.get_object(id).map(|object| object.links).unwrap_or_default());
         }
@@ -199,7 +202,7 @@ impl Store {
                 garbage.insert(pack, Garbage { index, copy, elsewhere });
             }
         }
-        Ok(Plan { objects, packs: garbage })
+        Ok(Plan { judged, objects, packs: garbage })
     }
 
     fn predict(&self, plan: &Plan, report: &mut GcReport) {
@@ -300,6 +303,10 @@ impl Store {
         // A reference that was removed a moment ago must not come back after a power cut, to an object that is gone.
         sync_directory(&directory.refs())?;
         let pinned = marked.mark_all(self, progress)?;
+        // An object that came meanwhile stays even if it was given up already, so what it needs must stay with it.
+        let mut later = list_objects(directory)?;
+        later.retain(|id| !plan.judged.contains(id));
+        marked.mark(self, &later, false, progress)?;
         report.objects = remove_objects(directory, plan.objects, marked)?;
 
         let mut packs = plan.packs;

@@ -108,7 +108,7 @@ pub(crate) fn tail_offset(blocks: u64) -> Option<u64> {
 }
 
 impl Index {
-    /// The index of a pack of `blocks` blocks. `segments` are the BLAKE3 digests of each [`SEGMENT`] block digests.
+    /// The index of a pack of `blocks` blocks. `segments` are the BLAKE3 digests of each run of `SEGMENT` block digests.
     pub fn new(pack: PackId, blocks: u64, segments: Vec<BlockDigest>, mut entries: Vec<Entry>) -> Index {
         entries.sort_unstable_by_key(|entry| entry.id);
         let mut table = Vec::with_capacity(entries.len() * ENTRY);
@@ -125,8 +125,8 @@ impl Index {
         Index { pack, blocks, segments, table, fanout }
     }
 
-    /// What precedes the block digests, and what follows them.
-    pub(crate) fn encode(&self) -> ([u8; HEADER as usize], Vec<u8>) {
+    /// What precedes the block digests in the file, and what follows them.
+    pub fn encode(&self) -> ([u8; HEADER as usize], Vec<u8>) {
         let header = header(self.pack);
         let mut tail = Vec::with_capacity(self.segments.len() * 32 + FANOUT + self.table.len() + TRAILER);
         tail.extend_from_slice(self.segments.as_flattened());

@@ -3,7 +3,7 @@
 
 mod sample;
 
-use operation::Silent;
+use operation::{Progress, Silent, Unit};
 use sample::{bytes, directory, files_in, name, object, read, store_blobs};
 use std::path::Path;
 use store::{Error, Expect, GcReport, Store};
@@ -218,4 +218,48 @@ fn what_crashed_sessions_left_is_cleaned_and_what_live_ones_write_is_not() {
     writer.finish().unwrap();
     assert_eq!(store.gc(false, &Silent).unwrap().leftovers, 0);
     assert_eq!(packs(directory.path()), 1);
+}
+
+/// Does something at the moment when a collection has decided what is garbage and is about to remove it.
+struct BeforeRemoval<F: Fn() + Sync>(F);
+
+impl<F: Fn() + Sync> Progress for BeforeRemoval<F> {
+    fn step(&self, name: &str, _total: Option<u64>, _unit: Unit) {
+        if name.starts_with("Removing") {
+            (self.0)();
+        }
+    }
+
+    fn advance(&self, _amount: u64) {}
+}
+
+#[test]
+fn an_object_that_comes_and_is_given_up_during_a_collection_keeps_what_it_needs() {
+    let directory = directory();
+    let store = Store::init(directory.path()).unwrap();
+    let old = store.session().unwrap();
+    let blobs = store_blobs(&old, &[bytes(1, 50_000)]);
+    let leaf = old.put_object(&object(&[], &[], b"leaf")).unwrap();
+    drop(old);
+    // Garbage so far. Then somebody makes an object that needs it, and does not reference that in the end.
+    let came = std::sync::Mutex::new(None);
+    let progress = BeforeRemoval(|| {
+        let session = Store::open(directory.path()).unwrap().session().unwrap();
+        *came.lock().unwrap() = Some(session.put_object(&object(&blobs, &[leaf], b"new")).unwrap());
+    });
+    store.gc(false, &progress).unwrap();
+    let came = came.into_inner().unwrap().expect("the collection came to its last step");
+    assert_eq!(
+        store.check(true, &Silent).unwrap().problems,
+        [],
+        "whoever finds an object finds all that it needs"
+    );
+    if store.get_object(came).is_ok() {
+        store.set_ref(&name("late"), Expect::Absent, came).unwrap();
+        store.gc(false, &Silent).unwrap();
+        assert!(read(&store.session().unwrap(), blobs[0]) == bytes(1, 50_000));
+        store.remove_ref(&name("late"), Expect::Is(came)).unwrap();
+    }
+    assert_eq!(store.gc(false, &Silent).unwrap().objects, 2, "the next collection removes both");
+    assert_eq!(packs(directory.path()), 0);
 }

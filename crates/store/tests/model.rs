@@ -7,7 +7,7 @@ use operation::Silent;
 use proptest::prelude::*;
 use sample::{bytes, directory, object, read, store_blobs};
 use std::collections::{BTreeMap, HashSet};
-use store::{BlobId, Expect, Object, ObjectId, RefName, Session, Store};
+use store::{BlobId, Expect, Object, ObjectId, RefName, Store};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -48,26 +48,38 @@ struct Model {
     refs: BTreeMap<RefName, ObjectId>,
     objects: BTreeMap<ObjectId, Object>,
     blobs: BTreeMap<BlobId, Vec<u8>>,
+    /// What the running session stored or found, and therefore keeps.
+    held_objects: HashSet<ObjectId>,
+    held_blobs: HashSet<BlobId>,
 }
 
 impl Model {
-    /// Forgets what no reference reaches.
+    /// Forgets what neither a reference nor the session reaches.
     fn forget_garbage(&mut self) {
         let mut reached = HashSet::new();
-        let mut queue: Vec<ObjectId> = self.refs.values().copied().collect();
+        let mut queue: Vec<ObjectId> = self.refs.values().chain(&self.held_objects).copied().collect();
         while let Some(id) = queue.pop() {
             if reached.insert(id) {
                 queue.extend(&self.objects[&id].links);
             }
         }
         self.objects.retain(|id, _| reached.contains(id));
-        let blobs: HashSet<BlobId> =
+        let mut blobs: HashSet<BlobId> =
             self.objects.values().flat_map(|object| object.blobs.iter().copied()).collect();
+        blobs.extend(&self.held_blobs);
         self.blobs.retain(|id, _| blobs.contains(id));
     }
 
-    fn compare(&self, session: &Session) {
-        let store = session.store();
+    /// The session has ended.
+    fn let_go(&mut self) {
+        self.held_objects.clear();
+        self.held_blobs.clear();
+        self.forget_garbage();
+    }
+
+    /// In a session of its own: looking must not be what keeps things.
+    fn compare(&self, store: &Store) {
+        let session = &store.session().unwrap();
         assert_eq!(store.refs("").unwrap(), self.refs.clone().into_iter().collect::<Vec<_>>());
         for (id, object) in &self.objects {
             assert_eq!(store.get_object(*id).unwrap(), *object);
@@ -94,6 +106,7 @@ proptest! {
                     for (id, content) in store_blobs(&session, &contents).into_iter().zip(contents) {
                         prop_assert_eq!(id, BlobId::of(&content));
                         model.blobs.insert(id, content);
+                        model.held_blobs.insert(id);
                     }
                 }
                 Step::Object { blobs, links } => {
@@ -102,7 +115,10 @@ proptest! {
                     let blobs: Vec<_> = blobs.iter().filter(|_| !there.is_empty()).map(|i| *i.get(&there)).collect();
                     let links = pick(model.objects.keys().copied().collect());
                     let object = object(&blobs, &links, b"payload");
-                    model.objects.insert(session.put_object(&object).unwrap(), object);
+                    let id = session.put_object(&object).unwrap();
+                    model.held_objects.insert(id);
+                    model.held_blobs.extend(&object.blobs);
+                    model.objects.insert(id, object);
                 }
                 Step::SetRef { name, object } => {
                     let there: Vec<ObjectId> = model.objects.keys().copied().collect();
@@ -118,28 +134,29 @@ proptest! {
                     store.remove_ref(&name, expected).unwrap();
                 }
                 Step::Collect => {
+                    model.forget_garbage();
                     store.gc(false, &Silent).unwrap();
-                    model.compare(&session);
+                    model.compare(&store);
                 }
                 Step::Reopen => {
-                    model.forget_garbage();
+                    model.let_go();
                     drop(session);
                     drop(store);
                     store = Store::open(directory.path()).unwrap();
                     session = store.session().unwrap();
-                    model.compare(&session);
+                    model.compare(&store);
                 }
             }
         }
-        model.compare(&session);
+        model.compare(&store);
         prop_assert_eq!(store.check(true, &Silent).unwrap().problems, vec![]);
         drop(session);
-        model.forget_garbage();
+        model.let_go();
         store.gc(false, &Silent).unwrap();
         let report = store.check(true, &Silent).unwrap();
         prop_assert_eq!(report.problems, vec![]);
         prop_assert_eq!(report.objects, model.objects.len() as u64, "no dead object is left");
         prop_assert!(report.packs == 0 || !model.blobs.is_empty(), "no dead pack is left");
-        model.compare(&store.session().unwrap());
+        model.compare(&store);
     }
 }
