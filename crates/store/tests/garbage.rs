@@ -6,6 +6,8 @@ mod sample;
 use operation::{Progress, Silent, Unit};
 use sample::{bytes, directory, files_in, name, object, read, store_blobs};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use store::{Error, Expect, GcReport, Store};
 
 fn packs(path: &Path) -> usize {
@@ -262,4 +264,70 @@ fn an_object_that_comes_and_is_given_up_during_a_collection_keeps_what_it_needs(
     }
     assert_eq!(store.gc(false, &Silent).unwrap().objects, 2, "the next collection removes both");
     assert_eq!(packs(directory.path()), 0);
+}
+
+#[test]
+fn what_is_found_or_referenced_while_a_collection_decides_is_not_removed() {
+    let directory = directory();
+    let store = Store::init(directory.path()).unwrap();
+    let old = store.session().unwrap();
+    let found = store_blobs(&old, &[bytes(1, 50_000)]);
+    let referenced = store_blobs(&old, &[bytes(2, 50_000)]);
+    let version = old.put_object(&object(&referenced, &[], b"version")).unwrap();
+    drop(old);
+    // All of it is garbage when the collection looks, and no longer when it removes.
+    let goes_on = std::sync::Mutex::new(None);
+    let progress = BeforeRemoval(|| {
+        let store = Store::open(directory.path()).unwrap();
+        let session = store.session().unwrap();
+        assert!(!session.pack_writer().unwrap().append_bytes(&bytes(1, 50_000)).unwrap().new);
+        *goes_on.lock().unwrap() = Some(session);
+        store.set_ref(&name("late"), Expect::Absent, version).unwrap();
+    });
+    let report = store.gc(false, &progress).unwrap();
+    let session = goes_on.into_inner().unwrap().expect("the collection came to its last step");
+    assert_eq!((report.objects, report.packs_removed, report.packs_kept), (0, 0, 2));
+    assert!(read(&session, found[0]) == bytes(1, 50_000), "a running session found it");
+    drop(session);
+    assert_eq!(store.gc(false, &Silent).unwrap().packs_removed, 1);
+    assert!(read(&store.session().unwrap(), referenced[0]) == bytes(2, 50_000), "a reference keeps it");
+    assert_eq!(store.check(true, &Silent).unwrap().problems, []);
+}
+
+#[test]
+fn while_garbage_is_removed_nothing_can_be_pinned_or_referenced() {
+    let directory = directory();
+    let store = Store::init(directory.path()).unwrap();
+    let session = store.session().unwrap();
+    let blobs = store_blobs(&session, &[bytes(1, 5000)]);
+    let version = session.put_object(&object(&blobs, &[], b"")).unwrap();
+    let other = store.session().unwrap();
+    let actions: [(&str, &(dyn Fn() + Sync)); 4] = [
+        ("begin a session", &|| drop(store.session().unwrap())),
+        ("hold an object", &|| other.hold(version).unwrap()),
+        ("find a blob", &|| _ = other.locate(blobs[0]).unwrap().unwrap()),
+        ("set a reference", &|| store.set_ref(&name("r"), Expect::Anything, version).unwrap()),
+    ];
+    for (what, action) in actions {
+        // What a collection holds while it removes.
+        let sweep = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(directory.path().join("locks/sweep"))
+            .unwrap();
+        sweep.lock().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                action();
+                done.store(true, Ordering::SeqCst);
+            });
+            std::thread::sleep(Duration::from_millis(150));
+            let early = done.load(Ordering::SeqCst);
+            sweep.unlock().unwrap();
+            waiting.join().unwrap();
+            assert!(!early, "one could {what} beside a removal");
+        });
+        assert!(done.load(Ordering::SeqCst), "{what}");
+    }
 }
