@@ -22,6 +22,12 @@ pub(crate) fn successor(
     let change_paths = folded_directories(change, tree);
     draft.directories(base, &base_paths);
     draft.directories(change, &change_paths);
+    for (position, record) in change.directories.iter().enumerate().skip(1) {
+        let parents = change.directory_path(record.parent);
+        if matches!(record.role, DirectoryRole::Changed { .. }) && exists_below(&parents, &record.name) {
+            draft.changed(&change_paths[position], record.role);
+        }
+    }
 
     let path = |paths: &[Folded], directory: u32, name: &Name| -> Folded {
         let mut path = paths[directory as usize].clone();
@@ -63,6 +69,10 @@ pub(crate) fn successor(
             Kind::Directory => draft.forget(&key).then_some(None),
         };
         gone.insert(key.clone());
+        // Where the base had taken away something of the other kind to make room, that deletion stays as it is.
+        if own.is_some() && deletions.contains_key(&key) {
+            continue;
+        }
         let parents = change.directory_path(deletion.directory);
         if own.is_none() || exists_below(&parents, &deletion.name) {
             let mut draft = DraftDeletion::new(deletion, change, &change_paths);
@@ -72,16 +82,12 @@ pub(crate) fn successor(
             deletions.insert(key, draft);
         }
     }
-    // A link to a lower file loses the names that are gone as well.
-    for file in files.iter_mut().flatten() {
-        file.lower_names.retain(|name| !gone.contains(&name.path(tree)));
-    }
     for file in &change.files {
         let mut new = DraftFile::new(file, change, &change_paths);
         let lower = new.lower_names.iter().find_map(|name| at.get(&name.path(tree)).copied());
         for name in &new.names {
             let key = name.path(tree);
-            deletions.remove(&key);
+            came_back(&mut deletions, &key, Kind::File);
             if let Some(before) = take_name(&mut files, &mut at, &key) {
                 // What matters is what the layer found, not what an older version of the layer had put there.
                 new.record.before = before;
@@ -89,6 +95,10 @@ pub(crate) fn successor(
         }
         match lower.and_then(|index| files[index].as_mut().map(|file| (index, file))) {
             Some((index, file)) => {
+                // What is recorded of the file is what it is now; an older version may have found another below.
+                file.metadata = new.metadata;
+                file.record.streams = new.record.streams;
+                file.record.binary_version = new.record.binary_version;
                 for name in new.names {
                     at.insert(name.path(tree), index);
                     file.names.push(name);
@@ -96,18 +106,37 @@ pub(crate) fn successor(
             }
             None => {
                 for name in &new.names {
-                    at.insert(name.path(tree), files.len());
+                    let key = name.path(tree);
+                    at.insert(key.clone(), files.len());
+                    gone.insert(key);
                 }
                 files.push(Some(new));
             }
         }
     }
-    for (path, directory) in &draft.directories {
-        if directory.record.role == DirectoryRole::Created {
-            deletions.remove(path);
+    // A link to a lower file loses the names that are gone as well, and those that lead to another file now.
+    for file in files[..base.files.len()].iter_mut().flatten() {
+        file.lower_names.retain(|name| !gone.contains(&name.path(tree)));
+    }
+    for (path, directory) in &mut draft.directories {
+        if directory.record.role == DirectoryRole::Created && came_back(&mut deletions, path, Kind::Directory)
+        {
+            // It lies below as well, where only what was changed is carried: all of it was.
+            directory.record.role =
+                DirectoryRole::Changed { security: true, attributes: true, times: true, properties: true };
         }
     }
     draft.finish(files.into_iter().flatten().collect(), deletions, tree)
+}
+
+/// Forgets the deletion of what is there again, and says whether there was one; a deletion of something of another kind
+/// still makes room for it.
+fn came_back(deletions: &mut BTreeMap<Folded, DraftDeletion>, path: &Folded, kind: Kind) -> bool {
+    let same = deletions.get(path).is_some_and(|deletion| deletion.record.kind == kind);
+    if same {
+        deletions.remove(path);
+    }
+    same
 }
 
 fn folded_directories(manifest: &Manifest, tree: &Tree) -> Vec<Folded> {
@@ -214,6 +243,16 @@ impl Draft {
                     old.record.role = role;
                 }
             }
+        }
+    }
+
+    /// A directory that the base created, but that lies below as well by now, is one that was changed: of a created one
+    /// the metadata would not be used there.
+    fn changed(&mut self, path: &Folded, role: DirectoryRole) {
+        if let Some(directory) = self.directories.get_mut(path)
+            && directory.record.role == DirectoryRole::Created
+        {
+            directory.record.role = role;
         }
     }
 
