@@ -158,6 +158,29 @@ fn what_the_base_deleted_and_came_back_leaves_its_deletion_list() {
 }
 
 #[test]
+fn what_the_base_replaced_by_something_of_another_kind_stays_deleted_when_that_is_deleted() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.file("\\was a directory\\inside", "x").file("\\was a file", "x");
+    });
+    let os = on("Windows@1");
+    lab.app(&os, "App@1", |disk| {
+        disk.delete("\\was a directory").file("\\was a directory", "now a file");
+        disk.delete("\\was a file").file("\\was a file\\inside", "now a directory");
+    });
+    lab.app(&os.clone().base("App@1"), "App@2", |disk| {
+        disk.delete("\\was a directory").delete("\\was a file");
+    });
+    assert_eq!(
+        lab.rows("app:App@2"),
+        ["deletion \\was a directory", "deletion \\was a directory\\inside", "deletion \\was a file"]
+    );
+    let image = lab.compose(&os.with("App@2"));
+    assert!(!image.has("\\was a directory") && !image.has("\\was a file"));
+    assert_eq!(image.report.warnings, []);
+}
+
+#[test]
 fn the_new_version_stands_alone_after_its_base_is_removed() {
     let lab = lab!();
     lab.os("Windows@1", |_| {});
@@ -201,6 +224,25 @@ fn prerequisites_are_chosen_again_for_every_version() {
     });
     lab.capture(&os.with("Dotnet@1").base("App@1"), LayerKind::App, "App@2", &disk);
     assert_eq!(lab.rows("app:App@2"), ["file \\app.dll", "file \\app.jar"]);
+}
+
+#[test]
+fn a_link_of_the_base_stays_the_old_file_when_the_name_it_was_made_from_becomes_another_file() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.file("\\lib.dll", "of the OS");
+    });
+    let os = on("Windows@1");
+    lab.app(&os, "App@1", |disk| {
+        disk.link("\\lib.dll", "\\App\\lib.dll");
+    });
+    lab.app(&os.clone().base("App@1"), "App@2", |disk| {
+        disk.delete("\\lib.dll").file("\\lib.dll", "of the app");
+    });
+    let image = lab.compose(&os.with("App@2"));
+    assert_eq!(image.text("\\App\\lib.dll"), "of the OS");
+    assert_eq!(image.text("\\lib.dll"), "of the app");
+    assert_eq!(image.group("\\lib.dll"), ["\\lib.dll"]);
 }
 
 #[test]

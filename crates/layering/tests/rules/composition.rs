@@ -208,6 +208,7 @@ fn an_app_that_turns_a_file_of_the_os_into_a_directory_and_back_is_composed_so()
         disk.delete("\\one").file("\\one", "a file again").delete("\\two").file("\\two\\in.txt", "in again");
     });
     let image = lab.compose(&os.with("A"));
+    assert_eq!(image.report.warnings, []);
     assert_eq!(image.text("\\one"), "a file again");
     assert_eq!(image.text("\\two\\in.txt"), "in again");
 }
