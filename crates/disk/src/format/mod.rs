@@ -1,6 +1,6 @@
 //! Disk image files: reading and writing raw, VHD, VHDX, QCOW2 and VMDK.
 //!
-//! [`open`] recognises an image by its contents and gives its disk as a [`ByteSource`]; [`export`] writes the disk of
+//! [`open`] recognises an image by its contents and gives its disk as a [`ByteSource`]; [`export()`] writes the disk of
 //! any source as an image, in one pass and without writing zeros. An image comes from anywhere: nothing in it is
 //! believed before it was checked, and no length in it makes anything allocate more than the file can justify.
 //!

@@ -14,7 +14,7 @@ use volume::{Error, Result};
 
 /// Where the boot sector says how many sectors there are.
 const SECTORS: std::ops::Range<usize> = 0x28..0x30;
-/// Clusters are counted in 32 bits in places ([MS] "Default cluster size for NTFS").
+/// Clusters are counted in 32 bits in places (Microsoft, "Default cluster size for NTFS").
 const MAX_CLUSTERS: u64 = u32::MAX as u64;
 const BAD_CLUSTERS: u64 = 8;
 /// $Bad in UTF-16.

@@ -15,7 +15,7 @@
 //! through.
 //!
 //! **Missing on purpose:** renaming (a link and an unlink do it), quotas, USN records (the journal is to be removed:
-//! [`NtfsEditor::remove_usn_journal`]), transactions, undo. [`grow`] makes a volume longer; nothing makes one shorter.
+//! [`NtfsEditor::remove_usn_journal`]), transactions, undo. [`grow()`] makes a volume longer; nothing makes one shorter.
 
 mod attributes;
 mod clusters;
