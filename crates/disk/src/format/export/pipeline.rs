@@ -8,8 +8,9 @@
 //! can be done next. Waiting for turns would cost a switch of threads for every window, which on a busy machine is more
 //! than moving the bytes.
 
+use super::aligned::AlignedBuffer;
 use super::layout::{Bytes, Content, Layout, Piece, Window, Write};
-use super::planner::{COPY_WINDOW, Plan, Planner, SHARE_WINDOW};
+use super::planner::{CACHED_WINDOW, LARGE_WINDOW, Plan, Planner};
 use super::sharing::Sharing;
 use super::{Error, ExportOptions, ExportReport, Format, Result, Target};
 use crate::{BLOCK, ByteSource};
@@ -33,7 +34,7 @@ pub(super) struct Job<'j> {
 /// A window on its way, with the memory that it needs.
 struct Slot<'j, E> {
     plan: Plan,
-    buffer: Vec<u8>,
+    buffer: AlignedBuffer,
     /// What of the window is not zero.
     pieces: Vec<Piece<'j>>,
     /// Ranges of the window that have to be read.
@@ -62,9 +63,9 @@ struct State<'j, L: Layout> {
     turn: u64,
     /// Slots that a thread is at work with.
     busy: usize,
-    /// Whether a thread is writing. One at a time: the kernel lets no more into a file, and would have the others spin
-    /// where they could read.
-    writing: bool,
+    /// Threads that are writing, and how many may be at once.
+    writers: usize,
+    max_writers: usize,
     /// Whether the planner has no more windows.
     planned: bool,
     /// Up to where the disk has been reported as done.
@@ -90,7 +91,9 @@ impl Job<'_> {
             true => Sharing::probe(target.directory()),
             false => Sharing::none(),
         };
-        let window = if sharing.is_possible() { SHARE_WINDOW } else { COPY_WINDOW };
+        // What is encoded has neither place nor length that direct writes need.
+        let direct = target.has_direct() && !L::ENCODES;
+        let window = if direct || sharing.is_possible() { LARGE_WINDOW } else { CACHED_WINDOW };
         let len = self.source.len();
         self.progress.step(&format!("Writing {}", self.format), Some(len), Unit::Bytes);
         // More threads than processors: some wait for a disk while others compute.
@@ -105,7 +108,10 @@ impl Job<'_> {
                 ready: BTreeMap::new(),
                 turn: 0,
                 busy: 0,
-                writing: false,
+                writers: 0,
+                // Through the page cache the kernel lets no more than one into a file, and would have the others spin
+                // where they could read.
+                max_writers: if direct { threads } else { 1 },
                 planned: false,
                 reported: 0,
                 failure: None,
@@ -152,7 +158,7 @@ impl<E: Default> Slot<'_, E> {
     fn new(window: u64) -> Self {
         Slot {
             plan: Plan::default(),
-            buffer: vec![0; window as usize],
+            buffer: AlignedBuffer::new(window as usize),
             pieces: Vec::new(),
             read: Vec::new(),
             encoder: E::default(),
@@ -166,11 +172,11 @@ impl<'j, L: Layout> State<'j, L> {
         if self.failure.is_some() || self.panicked {
             return Ok(Step::Stop);
         }
-        if !self.writing
+        if self.writers < self.max_writers
             && let Some(slot) = self.ready.remove(&self.turn)
         {
             self.busy += 1;
-            self.writing = true;
+            self.writers += 1;
             return Ok(Step::Place(slot));
         }
         if !self.planned
@@ -229,7 +235,7 @@ impl<'j, L: Layout> Shared<'j, L> {
                     state = self.place(state, &slot)?;
                     state.free.push(slot);
                     state.busy -= 1;
-                    state.writing = false;
+                    state.writers -= 1;
                     self.changed.notify_all();
                 }
             }
@@ -279,7 +285,11 @@ impl<'j, L: Layout> Shared<'j, L> {
         let done = plan.offset + plan.len as u64;
         self.job.progress.advance(done - state.reported);
         state.reported = done;
+        let may_follow = state.writers < state.max_writers && state.ready.contains_key(&state.turn);
         drop(state);
+        if may_follow {
+            self.changed.notify_all();
+        }
         for write in &writes {
             self.write(write, window.buffer)?;
         }

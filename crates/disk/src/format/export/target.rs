@@ -2,15 +2,30 @@
 
 use super::super::{Error, Result};
 use rustix::io::Errno;
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
+
+/// Bytes from which on a write goes past the page cache, where its place in file and memory allows that. Fewer bytes
+/// are better collected by the kernel: every direct write waits for the device.
+const DIRECT_MIN: usize = 64 << 10;
+/// What direct writes are aligned to, bytes: the largest logical sector of today's devices.
+pub(super) const DIRECT_ALIGN: usize = 4096;
+/// By how many bytes the file is made longer ahead of what is written: file systems let only one writer at a time
+/// change the length of a file, but several write within it.
+const GROW: u64 = 256 << 20;
 
 /// A file beside the target that takes the target's name when it is complete. Dropped before that, it goes.
 pub(super) struct Target {
     file: NamedTempFile,
+    /// The same file, opened for writing past the page cache, where the file system has that. An image is written once
+    /// and larger than what others keep in the cache, and pages for it are no cheaper than the writing itself.
+    direct: Option<File>,
+    /// The length that the file has at least, bytes.
+    len: Mutex<u64>,
     out: PathBuf,
     directory: PathBuf,
     overwrite: bool,
@@ -32,7 +47,17 @@ impl Target {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(&directory)
             .map_err(|source| failure(out, source))?;
-        Ok(Target { file, out: out.to_owned(), directory, overwrite })
+        let direct = OpenOptions::new()
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed())
+            .open(file.path())
+            .ok();
+        Ok(Target { file, direct, len: Mutex::new(0), out: out.to_owned(), directory, overwrite })
+    }
+
+    /// Whether writes can go past the page cache. Then several threads that write at once are faster than one.
+    pub(super) fn has_direct(&self) -> bool {
+        self.direct.is_some()
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -40,7 +65,40 @@ impl Target {
     }
 
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
-        self.file.as_file().write_all_at(bytes, at).map_err(|source| failure(&self.out, source))
+        let fail = |source| failure(&self.out, source);
+        let rest = match self.direct_part(at, bytes) {
+            None => 0,
+            Some((direct, len)) => {
+                self.grow(at + len as u64).map_err(fail)?;
+                match direct.write_all_at(&bytes[..len], at) {
+                    Ok(()) => len,
+                    // The file system has the flag, and not the operation at this place.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => 0,
+                    Err(error) => return Err(fail(error)),
+                }
+            }
+        };
+        self.file.as_file().write_all_at(&bytes[rest..], at + rest as u64).map_err(fail)
+    }
+
+    /// How many of the bytes can be written past the page cache, if that is worth it.
+    fn direct_part(&self, at: u64, bytes: &[u8]) -> Option<(&File, usize)> {
+        let direct = self.direct.as_ref()?;
+        let len = bytes.len() / DIRECT_ALIGN * DIRECT_ALIGN;
+        let aligned =
+            at.is_multiple_of(DIRECT_ALIGN as u64) && bytes.as_ptr().addr().is_multiple_of(DIRECT_ALIGN);
+        (len >= DIRECT_MIN && aligned).then_some((direct, len))
+    }
+
+    /// Makes the file reach to `end` at least.
+    fn grow(&self, end: u64) -> io::Result<()> {
+        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
+        if *len < end {
+            let to = end.next_multiple_of(GROW);
+            self.file.as_file().set_len(to)?;
+            *len = to;
+        }
+        Ok(())
     }
 
     /// Makes `at .. at + len` the bytes of `file` from `from`, shared where the file system can.
@@ -88,5 +146,38 @@ fn failure(path: &Path, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoRoom { path, source },
         _ => Error::Write { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::aligned::AlignedBuffer;
+    use super::*;
+
+    #[test]
+    fn bytes_land_where_they_belong_whether_the_page_cache_is_passed_by_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("image");
+        let target = Target::create(&out, false).unwrap();
+        let mut bytes = AlignedBuffer::new(3 * DIRECT_MIN);
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = (index % 251) as u8 + 1;
+        }
+        let mut expected = vec![0; 40 * DIRECT_MIN];
+        // Aligned, with a tail, at an odd place, from an odd place of memory, short, and far ahead of the others.
+        for (at, part) in [
+            (0, 0..2 * DIRECT_MIN),
+            (3 * DIRECT_MIN, 0..DIRECT_MIN + 100),
+            (6 * DIRECT_MIN + 512, 0..DIRECT_MIN),
+            (9 * DIRECT_MIN, 512..2 * DIRECT_MIN),
+            (12 * DIRECT_MIN, 0..DIRECT_ALIGN),
+            (36 * DIRECT_MIN, 0..3 * DIRECT_MIN),
+            (4 * DIRECT_MIN + 4096, 8192..2 * DIRECT_MIN),
+        ] {
+            target.write(at as u64, &bytes[part.clone()]).unwrap();
+            expected[at..][..part.len()].copy_from_slice(&bytes[part]);
+        }
+        target.complete(expected.len() as u64).unwrap();
+        assert!(std::fs::read(&out).unwrap() == expected);
     }
 }
