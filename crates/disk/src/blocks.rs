@@ -54,6 +54,15 @@ impl BlockSet {
         self.ranges.iter().map(|(&start, &end)| start..end)
     }
 
+    /// The parts of `range` that are in the set, ascending, none touching the next.
+    pub fn within(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let first = self.ranges.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
+        self.ranges
+            .range(first..range.end.max(first))
+            .map(move |(&start, &end)| start.max(range.start)..end.min(range.end))
+            .filter(|part| part.start < part.end)
+    }
+
     /// Adds every range of `other`.
     pub fn union(&mut self, other: &BlockSet) {
         self.extend(other.iter());

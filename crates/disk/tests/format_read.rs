@@ -7,7 +7,7 @@ mod format_images;
 use disk::ByteSource;
 use disk::format::{self, Format, OpenOptions, Warning};
 use format_images::*;
-use operation::Explain;
+use operation::{Explain, Progress, Unit};
 use std::path::{Path, PathBuf};
 use tempfile::tempdir;
 
@@ -68,6 +68,29 @@ qemu_images! {
     qcow2_with_subclusters: "qcow2" ["-o", "extended_l2=on"] => Qcow2;
     sparse_vmdk: "vmdk" ["-o", "subformat=monolithicSparse"] => Vmdk;
     stream_optimized_vmdk: "vmdk" ["-o", "subformat=streamOptimized"] => Vmdk;
+}
+
+#[test]
+fn a_conversion_can_be_cancelled_and_leaves_nothing() {
+    struct Stopped;
+    impl Progress for Stopped {
+        fn step(&self, _: &str, _: Option<u64>, _: Unit) {}
+        fn advance(&self, _: u64) {}
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+    let (dir, scratch) = (tempdir().unwrap(), tempdir().unwrap());
+    let image = dir.path().join("image");
+    let raw = islands_disk(dir.path());
+    let args = ["convert", "-f", "raw", "-O", "qcow2", "-o", "extended_l2=on", utf8(&raw), utf8(&image)];
+    if qemu_img_ok("a_conversion_can_be_cancelled_and_leaves_nothing", &args).is_none() {
+        return;
+    }
+    let options = OpenOptions { scratch: Some(scratch.path()), progress: &Stopped, ..OpenOptions::default() };
+    let error = format::open(&image, &options).unwrap_err();
+    assert_eq!(error.code(), "cancelled", "{error}");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -147,7 +170,8 @@ fn backing_files_are_refused_unless_allowed() {
         let error = format::open(&image, &OpenOptions::default()).unwrap_err();
         assert_eq!(error.code(), "image-backing-file", "{error}");
         assert!(error.to_string().contains("base"), "{error}");
-        let allowed = OpenOptions { allow_backing: true, scratch: Some(dir.path().to_owned()) };
+        let allowed =
+            OpenOptions { allow_backing: true, scratch: Some(dir.path()), ..OpenOptions::default() };
         let opened = format::open(&image, &allowed).unwrap();
         assert_same_disk(&*open(&dir.path().join("islands.raw")).source, &*opened.source, driver);
     }
@@ -159,7 +183,7 @@ fn a_chain_of_backing_files_that_is_a_cycle_is_an_error() {
     let test = "a_chain_of_backing_files_that_is_a_cycle_is_an_error";
     let Some(image) = with_backing(test, dir.path(), "qcow2") else { return };
     qemu_img_ok(test, &["rebase", "-u", "-b", "overlay", "-F", "qcow2", utf8(&image)]);
-    let allowed = OpenOptions { allow_backing: true, scratch: None };
+    let allowed = OpenOptions { allow_backing: true, ..OpenOptions::default() };
     let error = format::open(&image, &allowed).unwrap_err();
     assert_eq!(error.code(), "image-corrupt", "{error}");
     assert!(error.to_string().contains("cycle"), "{error}");
@@ -180,7 +204,8 @@ fn external_data_files_are_refused_unless_allowed() {
     }
     let error = format::open(&image, &OpenOptions::default()).unwrap_err();
     assert_eq!(error.code(), "image-backing-file", "{error}");
-    let opened = format::open(&image, &OpenOptions { allow_backing: true, scratch: None }).unwrap();
+    let opened =
+        format::open(&image, &OpenOptions { allow_backing: true, ..OpenOptions::default() }).unwrap();
     assert_same_disk(&*open(&raw).source, &*opened.source, test);
 }
 
@@ -198,7 +223,8 @@ fn vmdks_of_several_files_are_refused_unless_allowed() {
         }
         let error = format::open(&image, &OpenOptions::default()).unwrap_err();
         assert_eq!(error.code(), "image-backing-file", "{error}");
-        let opened = format::open(&image, &OpenOptions { allow_backing: true, scratch: None }).unwrap();
+        let opened =
+            format::open(&image, &OpenOptions { allow_backing: true, ..OpenOptions::default() }).unwrap();
         assert_eq!(opened.warnings, [Warning::Converted("references to other files")]);
         assert_same_disk(&*open(&raw).source, &*opened.source, test);
         let left = std::fs::read_dir(dir.path())

@@ -21,8 +21,8 @@ pub(crate) fn watch() -> io::Result<Arc<AtomicBool>> {
             if flag.swap(true, Ordering::SeqCst) {
                 // Not Printer: it may be what hangs. Nobody is left to be told when stderr is gone, too.
                 let _ = io::stderr().write_all(
-                    b"\nStopped at once. A file named by --out may be left half written: delete it. \
-                      The store is whole; `lamina plumbing gc` gives back what was left in it.\n",
+                    b"\nStopped at once. What was being written for --out may be left beside it, in a hidden file \
+                      .export-....part: delete it. The store is whole; `lamina plumbing gc` gives back what was left in it.\n",
                 );
                 // Not process::exit: it would run the C library's exit handlers beside the thread still working.
                 signal_hook::low_level::exit(128 + signal);

@@ -10,6 +10,10 @@ mod progress;
 
 use std::process::ExitCode;
 
+/// Reading a volume makes millions of small allocations. (Measured on 240,000 files: a third of the time of a capture.)
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

@@ -18,6 +18,9 @@ use operation::{Failure, Silent};
 use std::error::Error;
 use std::path::Path;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc; // the one of `lamina`, beside which this is measured
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [store, os, name, version, disk, ranges] = &arguments[..] else {
@@ -34,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             max_size: None,
         },
         trust_metadata: false,
+        allow_backing: false,
         override_reason: None,
     };
     let engine = Engine::open(Path::new(store)).map_err(explain)?;

@@ -114,7 +114,11 @@ fn entry(read: Read<'_>, directory: u64, id: Option<u32>) -> io::Result<Option<u
     let (first, count) = if id.is_some() { (named, numbered) } else { (0, named + numbered) };
     for index in first..first + count.min(MAX_ENTRIES as u64) {
         let at = directory + 16 + index * 8;
-        if id.is_none_or(|id| u32_at(read, at).is_ok_and(|found| found == id)) {
+        let wanted = match id {
+            Some(id) => u32_at(read, at)? == id,
+            None => true,
+        };
+        if wanted {
             return u32_at(read, at + 4).map(Some);
         }
     }
@@ -130,40 +134,12 @@ fn subdirectory(read: Read<'_>, root: u64, offset: u32) -> io::Result<Option<u32
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod sample;
 
-    /// The smallest PE file with a version resource that the reader's rules allow.
-    fn binary(version: [u16; 4]) -> Vec<u8> {
-        let mut file = vec![0u8; 0x400];
-        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, b"MZ");
-        put(0x3c, &0x80u32.to_le_bytes());
-        put(0x80, b"PE\0\0");
-        put(0x86, &1u16.to_le_bytes());
-        put(0x94, &0xf0u16.to_le_bytes());
-        put(0x98, &0x20bu16.to_le_bytes());
-        put(0x98 + 112 + 16, &0x1000u32.to_le_bytes());
-        let section = 0x98 + 0xf0;
-        put(section + 8, &0x200u32.to_le_bytes());
-        put(section + 12, &0x1000u32.to_le_bytes());
-        put(section + 16, &0x200u32.to_le_bytes());
-        put(section + 20, &0x200u32.to_le_bytes());
-        for (at, id, offset) in
-            [(0x200, 16u32, 0x8000_0018u32), (0x218, 1, 0x8000_0030), (0x230, 0x409, 0x48)]
-        {
-            put(at + 14, &1u16.to_le_bytes());
-            put(at + 16, &id.to_le_bytes());
-            put(at + 20, &offset.to_le_bytes());
-        }
-        put(0x248, &0x1060u32.to_le_bytes());
-        put(0x24c, &0x60u32.to_le_bytes());
-        put(0x268, &SIGNATURE.to_le_bytes());
-        let [a, b, c, d] = version.map(u32::from);
-        put(0x270, &(a << 16 | b).to_le_bytes());
-        put(0x274, &(c << 16 | d).to_le_bytes());
-        file
-    }
+#[cfg(test)]
+mod tests {
+    use super::sample::binary;
+    use super::*;
 
     fn version_of(file: &[u8]) -> Option<[u16; 4]> {
         binary_version(|at, buf| {

@@ -276,54 +276,86 @@ impl<'s> Catalog<'s> {
         Ok(images.last().map_or(1, |last| last.record.sequence + 1))
     }
 
-    /// Stores a version and makes it visible, in one step that either happens or does not.
+    /// Stores a version, gives it its position, and makes it visible, in one step that either happens or does not.
     pub(crate) fn publish_version(
         &self,
         session: &Session,
-        record: VersionRecord,
+        mut record: VersionRecord,
         progress: &dyn Progress,
     ) -> Result<Version> {
         last_chance(progress)?;
         let name = version_ref(record.kind, &record.layer, &record.version)?;
-        let what = reference_text(record.kind, &record.layer, &record.version);
-        // Only the body is linked: the version stands alone, what it was captured from may go.
-        let id = put_json(session, VERSION, vec![record.body], &record)?;
-        self.publish(name, id, what)?;
-        Ok(Version { id, record })
+        let position = |record: &VersionRecord| self.vacant(record.kind, &record.layer, &record.version);
+        loop {
+            record.sequence = position(&record)?;
+            // Only the body is linked: the version stands alone, what it was captured from may go.
+            let id = put_json(session, VERSION, vec![record.body], &record)?;
+            let refs = self.store.lock_refs()?;
+            if let Some(os) = &record.os_layer
+                && self.versions_of(LayerKind::Os, os)?.is_empty()
+            {
+                let reference = format!("os:{os}");
+                return Err(Rule::NotFound { what: describe_kind(ObjectKind::Os), reference }.into());
+            }
+            // Another version of the layer may have come meanwhile.
+            if position(&record)? == record.sequence {
+                refs.set(&name, Expect::Absent, id)?;
+                return Ok(Version { id, record });
+            }
+        }
     }
 
-    /// Stores an image and makes it visible, in one step that either happens or does not.
+    /// Stores an image, gives it its position, and makes it visible, in one step that either happens or does not.
     pub(crate) fn publish_image(
         &self,
         session: &Session,
-        record: ImageRecord,
+        mut record: ImageRecord,
         progress: &dyn Progress,
     ) -> Result<Image> {
         last_chance(progress)?;
         let name = RefName::new(["image", &record.name.folded()])?;
-        let what = format!("image:{}", record.name);
-        let id = put_json(session, IMAGE, vec![record.disk], &record)?;
-        self.publish(name, id, what)?;
-        Ok(Image { id, record })
+        loop {
+            record.sequence = self.vacant_image(&record.name)?;
+            let id = put_json(session, IMAGE, vec![record.disk], &record)?;
+            let refs = self.store.lock_refs()?;
+            if self.vacant_image(&record.name)? == record.sequence {
+                refs.set(&name, Expect::Absent, id)?;
+                return Ok(Image { id, record });
+            }
+        }
     }
 
-    fn publish(&self, name: RefName, id: ObjectId, what: String) -> Result<()> {
-        self.store.set_ref(&name, Expect::Absent, id).map_err(|error| match error {
-            store::Error::RefChanged { .. } => Rule::Exists { what }.into(),
-            error => error.into(),
-        })
-    }
-
-    /// Takes a version or image away.
+    /// Takes a version or image away that nothing uses.
     pub(crate) fn remove(&self, entry: &Entry) -> Result<()> {
+        // Nothing that would use it becomes visible between looking and removing.
+        let refs = self.store.lock_refs()?;
         let (name, id) = match entry {
             Entry::Version(version) => {
+                self.refuse_use(version)?;
                 let record = &version.record;
                 (version_ref(record.kind, &record.layer, &record.version)?, version.id)
             }
             Entry::Image(image) => (RefName::new(["image", &image.record.name.folded()])?, image.id),
         };
-        Ok(self.store.remove_ref(&name, Expect::Is(id))?)
+        Ok(refs.remove(&name, Expect::Is(id))?)
+    }
+
+    /// The last version of an OS layer stays as long as there are layers that belong to the OS layer.
+    fn refuse_use(&self, version: &Version) -> Result<()> {
+        let layer = &version.record.layer;
+        if version.record.kind != LayerKind::Os || self.versions_of(LayerKind::Os, layer)?.len() > 1 {
+            return Ok(());
+        }
+        let mut users = Vec::new();
+        for kind in [LayerKind::Platform, LayerKind::App] {
+            let versions = self.versions(kind)?;
+            users.extend(versions.iter().filter(|other| other.os_layer() == layer).map(Version::reference));
+        }
+        if users.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{}, the only version of its OS layer,", version.reference());
+        Err(Rule::InUse { what, users: users.join(", ") }.into())
     }
 }
 

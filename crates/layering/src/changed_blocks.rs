@@ -13,8 +13,8 @@ const CHUNK: u64 = 1 << 20;
 /// Threads that read and digest.
 const THREADS: usize = 2;
 
-/// Compares two disks of equal length in full, holes of both skipped. The second value is how many bytes of `new`
-/// were read.
+/// Compares two disks in full, holes of both skipped. `new` may be longer: behind its end the base counts as zeros.
+/// The second value is how many bytes of `new` were read.
 pub(crate) fn changed_blocks(
     base: &dyn ByteSource,
     new: &dyn ByteSource,
@@ -83,10 +83,15 @@ fn compare(
     new.read_exact_at(chunk.start, ours)?;
     digests.clear();
     let whole = len / disk::BLOCK * disk::BLOCK;
-    let known = whole == len && base.known_block_digests(chunk.start, whole, digests)?;
+    let known =
+        whole == len && chunk.end <= base.len() && base.known_block_digests(chunk.start, whole, digests)?;
     if !known {
+        theirs.clear();
         theirs.resize(len as usize, 0);
-        base.read_exact_at(chunk.start, theirs)?;
+        let there = base.len().saturating_sub(chunk.start).min(len);
+        if there > 0 {
+            base.read_exact_at(chunk.start, &mut theirs[..there as usize])?;
+        }
     }
     let zero = zero_block_digest();
     for (index, bytes) in ours.chunks(block).enumerate() {

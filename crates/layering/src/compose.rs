@@ -7,7 +7,7 @@ use crate::manifest::Manifest;
 use crate::marker::Marker;
 use crate::os_volume::OsVolume;
 use crate::placement::Placement;
-use crate::plan::{PlanLayer, plan};
+use crate::plan::{PlanLayer, plan, warning};
 use crate::reagent;
 use crate::record::{DiskRecord, Pinned};
 use crate::report::Warning;
@@ -17,6 +17,7 @@ use disk::partition::{Grown, RecoveryPolicy, grow_disk};
 use disk::{ByteSource, DirtyRun, Frozen, MappedDisk, Overlay, PageBudget, Window};
 use ntfs_volume::edit::NtfsEditor;
 use operation::{Progress, Unit};
+use std::borrow::Cow;
 use std::sync::Arc;
 use store::{ObjectId, Session};
 
@@ -144,9 +145,37 @@ pub(crate) fn compose<'s>(
         .map_err(|error| Error::record(context.clone(), &error))?;
     let mut editor = NtfsEditor::mount(device).map_err(Error::volume(context.clone()))?;
     editor.remove_usn_journal().map_err(Error::volume(format!("{context}: the change journal")))?;
-    reagent::update(&mut editor, &tree, &window, &moved, &context)?;
-    let manifests: Vec<&Manifest> = layers.iter().map(|layer| &layer.manifest).collect();
-    let done = execute(&mut editor, &plan.steps, &manifests, &os.placement, &context, progress)?;
+    let mut manifests: Vec<Cow<'_, Manifest>> =
+        layers.iter().map(|layer| Cow::Borrowed(&layer.manifest)).collect();
+    if !moved.is_empty() {
+        let mut outcome = reagent::update(&mut editor, &tree, &window, &moved, &context)?;
+        for manifest in &mut manifests {
+            let (own, updated) = reagent::update_layer(manifest, &tree, &os.placement, &moved)?;
+            if own != reagent::Outcome::Absent {
+                outcome = own;
+            }
+            if let Some(updated) = updated {
+                *manifest = Cow::Owned(updated);
+            }
+        }
+        if outcome == reagent::Outcome::Unchanged {
+            warnings.push(Warning {
+                code: "recovery-not-updated".into(),
+                message: "the recovery partition was moved, but \\Windows\\System32\\Recovery\\ReAgent.xml does not \
+                          name its old place: `reagentc /disable` and `reagentc /enable` in the image find it again"
+                    .into(),
+                paths: Vec::new(),
+                count: 0,
+            });
+        }
+    }
+    let manifests: Vec<&Manifest> = manifests.iter().map(|manifest| &**manifest).collect();
+    let mut done = execute(&mut editor, &tree, &plan.steps, &manifests, &os.placement, &context, progress)?;
+    if !done.object_ids_dropped.is_empty() {
+        let message =
+            "object ids that were left out, because another file or directory of the volume has the same";
+        warnings.push(warning("object-id-dropped", message, std::mem::take(&mut done.object_ids_dropped)));
+    }
     if let Some(marker) = marker {
         marker.write(&mut editor, &tree, &context)?;
     }

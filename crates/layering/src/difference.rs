@@ -3,9 +3,10 @@
 //! Entries are matched by path, as the volume compares names; record numbers only tell which names are one file. The
 //! walk is depth first and sorted, so that contents are kept in the order in which composing will want them.
 
-use crate::Result;
+use crate::error::Rule;
 use crate::manifest::*;
 use crate::never_captured::NeverCaptured;
+use crate::{Result, hives};
 use operation::{Progress, Unit};
 use std::collections::HashMap;
 use store::BlobId;
@@ -23,25 +24,48 @@ pub trait Contents {
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>>;
 }
 
-/// The manifest that turns `base` into `new`, never-captured paths left out on both sides.
+/// What is not looked at when trees are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// Paths that are left out on both sides.
+    pub never: &'a NeverCaptured,
+    /// Whether to leave out what belongs to the OS layer alone, and to list what of it changed.
+    pub without_os_only: bool,
+}
+
+/// What [`difference`] found.
+#[derive(Debug)]
+pub struct Difference {
+    /// What turns the base into the new tree.
+    pub manifest: Manifest,
+    /// Paths of what changed and belongs to the OS layer alone, sorted.
+    pub os_only: Vec<String>,
+}
+
+/// What turns `base` into `new`.
+///
+/// # Errors
+/// [`Rule::NamesCollide`] when entries changed whose directory has another that is the same but for case: which of the
+/// two the change means cannot be told apart later. Those of `contents`.
 pub fn difference(
     base: &Tree,
     new: &Tree,
-    never: &NeverCaptured,
+    scope: Scope<'_>,
     contents: &mut dyn Contents,
     progress: &dyn Progress,
-) -> Result<Manifest> {
+) -> Result<Difference> {
     progress.step("Comparing files", Some(new.len() as u64), Unit::Items);
     let mut walk = Walk {
         base,
         new,
-        never,
+        scope,
         contents,
         frames: Vec::new(),
         groups: HashMap::new(),
         group_order: Vec::new(),
         securities: SecurityTable::default(),
         manifest: Manifest::default(),
+        os_only: Vec::new(),
     };
     walk.frames.push(Frame {
         parent: 0,
@@ -52,6 +76,7 @@ pub fn difference(
         position: None,
         role: DirectoryRole::Context,
         path: Vec::new(),
+        ambiguous: false,
     });
     let mut pending = vec![0];
     walk.position(0)?;
@@ -66,7 +91,7 @@ pub fn difference(
     walk.finish_groups()?;
     let mut manifest = walk.manifest;
     manifest.securities = walk.securities.into_values();
-    Ok(manifest)
+    Ok(Difference { manifest, os_only: walk.os_only })
 }
 
 /// A directory path that exists in either tree.
@@ -80,6 +105,8 @@ struct Frame {
     position: Option<u32>,
     role: DirectoryRole,
     path: Vec<Name>,
+    /// It, or a directory above it, has a neighbour of the same name but for case: nothing in it may have changed.
+    ambiguous: bool,
 }
 
 /// One captured-or-not name of a file with several.
@@ -94,13 +121,14 @@ struct GroupName {
 struct Walk<'a> {
     base: &'a Tree,
     new: &'a Tree,
-    never: &'a NeverCaptured,
+    scope: Scope<'a>,
     contents: &'a mut dyn Contents,
     frames: Vec<Frame>,
     groups: HashMap<FileId, Vec<GroupName>>,
     group_order: Vec<FileId>,
     securities: SecurityTable,
     manifest: Manifest,
+    os_only: Vec<String>,
 }
 
 impl Walk<'_> {
@@ -122,13 +150,75 @@ impl Walk<'_> {
             let is = order.is_ge().then(|| &now[n]);
             o += usize::from(was.is_some());
             n += usize::from(is.is_some());
-            let name = &is.or(was).expect("one side has an entry").name;
-            if self.never.matches(self.new, &self.frames[frame].path, name) {
+            let shown = is.or(was).expect("one side has an entry");
+            let (name, directory) = (&shown.name, &self.frames[frame].path);
+            if self.scope.never.matches(self.new, directory, name) {
                 continue;
             }
-            self.entry(frame, was, is, &mut below)?;
+            let os_only = self.scope.without_os_only
+                && hives::role(self.new, directory, name) == Some(hives::Role::OsOnly);
+            let twins = |entries: &[Child], at: usize| {
+                let twin = |other: Option<&Child>| other.is_some_and(|other| other.folded == shown.folded);
+                twin(at.checked_sub(2).and_then(|at| entries.get(at))) || twin(entries.get(at))
+            };
+            if os_only {
+                if !self.is_unchanged(frame, was, is)? {
+                    self.os_only.push(self.display(frame, name));
+                }
+            } else if self.frames[frame].ambiguous || twins(old, o) || twins(now, n) {
+                self.ambiguous_entry(frame, was, is, &mut below)?;
+            } else {
+                self.entry(frame, was, is, &mut below)?;
+            }
         }
         Ok(below)
+    }
+
+    /// An entry whose path leads to another one as well, as the volume compares names: Windows makes such directories
+    /// for the Linux programs that it runs. They are left as they are, and refused where something changed.
+    fn ambiguous_entry(
+        &mut self,
+        frame: usize,
+        was: Option<&Child>,
+        is: Option<&Child>,
+        below: &mut Vec<usize>,
+    ) -> Result<()> {
+        if !self.is_unchanged(frame, was, is)? {
+            let name = is.or(was).map_or_else(Name::default, |child| child.name.clone());
+            return Err(Rule::NamesCollide { path: self.display(frame, &name) }.into());
+        }
+        if let (Some(was), Some(is)) = (was, is)
+            && self.new.is_directory(is.id)
+        {
+            let child = self.frame(frame, &is.name, None, Some(was.id), Some(is.id), DirectoryRole::Context);
+            self.frames[child].ambiguous = true;
+            below.push(child);
+        }
+        Ok(())
+    }
+
+    /// Whether both sides have the entry, with the same name and the same in every respect; of directories, what is in
+    /// them is not looked at.
+    fn is_unchanged(&mut self, frame: usize, was: Option<&Child>, is: Option<&Child>) -> Result<bool> {
+        let (Some(was), Some(is)) = (was, is) else { return Ok(false) };
+        let (Some(old), Some(now)) = (self.base.node(was.id), self.new.node(is.id)) else { return Ok(false) };
+        if was.name != is.name || old.kind != now.kind {
+            return Ok(false);
+        }
+        let (before, after) = (self.frames[frame].base, self.frames[frame].new);
+        if short_of(old, before, &was.name) != short_of(now, after, &is.name) {
+            return Ok(false);
+        }
+        match now.kind {
+            Kind::File => Ok(old.links.len() == now.links.len() && self.same_file(old, now)?),
+            Kind::Directory => Ok(self.directory_change(old, now, false)? == DirectoryRole::Context),
+        }
+    }
+
+    /// The path of an entry as people write it.
+    fn display(&self, frame: usize, name: &Name) -> String {
+        let parts = self.frames[frame].path.iter().chain([name]);
+        parts.fold(String::new(), |path, part| format!("{path}\\{part}"))
     }
 
     fn entry(
@@ -171,16 +261,7 @@ impl Walk<'_> {
             Kind::Directory => {
                 let role = match counterpart {
                     None => DirectoryRole::Created,
-                    Some(old) if renamed => match self.directory_change(old, now)? {
-                        DirectoryRole::Context => DirectoryRole::Changed {
-                            security: false,
-                            attributes: false,
-                            times: true,
-                            properties: false,
-                        },
-                        role => role,
-                    },
-                    Some(old) => self.directory_change(old, now)?,
+                    Some(old) => self.directory_change(old, now, renamed)?,
                 };
                 let old = counterpart.map(|node| node.id);
                 let child = self.frame(frame, &is.name, short, old, Some(now.id), role);
@@ -225,7 +306,18 @@ impl Walk<'_> {
     ) -> usize {
         let mut path = self.frames[parent].path.clone();
         path.push(name.clone());
-        self.frames.push(Frame { parent, name: name.clone(), short, base, new, position: None, role, path });
+        let (position, ambiguous) = (None, false);
+        self.frames.push(Frame {
+            parent,
+            name: name.clone(),
+            short,
+            base,
+            new,
+            position,
+            role,
+            path,
+            ambiguous,
+        });
         self.frames.len() - 1
     }
 
@@ -251,7 +343,7 @@ impl Walk<'_> {
             let parent = self.frames[*parent].position.unwrap_or(0);
             if at == 0 {
                 let old = self.base.node(self.base.root()).expect("a tree has its root");
-                role = self.directory_change(old, node)?;
+                role = self.directory_change(old, node, false)?;
             }
             let metadata = self.securities.record(&node.metadata);
             let mut streams = Vec::new();
@@ -268,14 +360,14 @@ impl Walk<'_> {
         Ok(self.frames[frame].position.expect("set above"))
     }
 
-    fn directory_change(&mut self, old: &Node, now: &Node) -> Result<DirectoryRole> {
+    fn directory_change(&mut self, old: &Node, now: &Node, name: bool) -> Result<DirectoryRole> {
         let (a, b) = (&old.metadata, &now.metadata);
         let security = a.security != b.security;
         let attributes = a.attributes != b.attributes;
         let times = !same_times(a, b);
         let properties = a.properties != b.properties || !self.same_streams(&old.streams, &now.streams)?;
-        if security || attributes || times || properties {
-            Ok(DirectoryRole::Changed { security, attributes, times, properties })
+        if name || security || attributes || times || properties {
+            Ok(DirectoryRole::Changed { name, security, attributes, times, properties })
         } else {
             Ok(DirectoryRole::Context)
         }

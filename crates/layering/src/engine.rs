@@ -5,18 +5,19 @@ use crate::catalog::{Catalog, Entry, Version, now, put_disk};
 use crate::compose::{Growth, Layer, OsDisk, compose};
 use crate::contents::OsVolumeContents;
 use crate::error::Rule;
+use crate::execute::Done;
 use crate::import::{check_volume, store_ranges, volume_errors, worth_storing};
 use crate::never_captured::NeverCaptured;
 use crate::os_volume::OsVolume;
 use crate::plan::plan;
-use crate::record::{ENGINE, ImageRecord, VersionRecord};
+use crate::record::{ENGINE, ImageRecord, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
 use crate::report::*;
 use crate::request::*;
 use crate::{Error, Result, capture as capturing, query};
 use disk::ByteSource;
 use disk::format::{ExportOptions, OpenOptions, export, open};
-use operation::{Progress, Silent};
+use operation::Progress;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,14 +70,13 @@ impl Engine {
     pub fn import(&self, request: &ImportRequest, progress: &dyn Progress) -> Result<VersionReport> {
         let (layer, version) = (EntityName::new(&request.name)?, EntityName::new(&request.version)?);
         let session = self.store.session()?;
-        let sequence = self.catalog().vacant(LayerKind::Os, &layer, &version)?;
-        let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing)?;
+        self.catalog().vacant(LayerKind::Os, &layer, &version)?;
+        let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing, progress)?;
         let name = request.disk.display().to_string();
         let volume = OsVolume::find(&disk, request.volume, &name)?;
         let window = volume.window(&disk)?;
-        let tree = volume.scan(&disk, &name)?;
         let context = volume.context(&name);
-        ntfs_volume::gate::check_state(&window).map_err(Error::volume(context.clone()))?;
+        let tree = volume.scan_shut_down(&disk, &name, progress)?;
         warnings.extend(check_volume(&window, &context, progress)?);
         let worth = worth_storing(&disk, &volume, &tree)?;
         let mut writer = session.pack_writer()?;
@@ -93,7 +93,7 @@ impl Engine {
             kind: LayerKind::Os,
             layer,
             version,
-            sequence,
+            sequence: UNPUBLISHED,
             created: now(),
             engine: ENGINE.to_owned(),
             os_layer: None,
@@ -110,8 +110,14 @@ impl Engine {
         Ok(version_report(&version, imported.stored, imported.read))
     }
 
-    fn open_disk(&self, path: &Path, allow_backing: bool) -> Result<(Arc<dyn ByteSource>, Vec<Warning>)> {
-        let options = OpenOptions { allow_backing, scratch: Some(self.store.scratch_dir()) };
+    fn open_disk(
+        &self,
+        path: &Path,
+        allow_backing: bool,
+        progress: &dyn Progress,
+    ) -> Result<(Arc<dyn ByteSource>, Vec<Warning>)> {
+        let scratch = self.store.scratch_dir();
+        let options = OpenOptions { allow_backing, scratch: Some(&scratch), progress };
         let opened = open(path, &options)?;
         let warnings = opened.warnings.iter().map(|warning| Warning {
             code: "image-file".into(),
@@ -258,7 +264,7 @@ impl Engine {
             max_size: spec.max_size.unwrap_or(default),
             override_reason: request.override_reason.clone(),
         };
-        let (disk, mut warnings) = self.open_disk(&request.disk, false)?;
+        let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing, progress)?;
         let name = request.disk.display().to_string();
         let never = self.never_captured()?;
         let catalog = self.catalog();
@@ -274,7 +280,7 @@ impl Engine {
         let name = EntityName::new(&request.image)?;
         let session = self.store.session()?;
         let catalog = self.catalog();
-        let sequence = catalog.vacant_image(&name)?;
+        catalog.vacant_image(&name)?;
         refuse_base(&request.composite)?;
         let composite = self.composite(&request.composite, None)?;
         let layers = composite.layers(&catalog)?;
@@ -291,11 +297,12 @@ impl Engine {
         let composed = compose(&session, os, &layers, Some(&growth), None, progress)?;
         let mut warnings = composed.warnings.clone();
         warnings.extend(version_skew(&composite));
-        let (done, os_volume) = (composed.done, composed.volume.partition.number);
+        let Done { files, directories, removed, spliced, .. } = composed.done;
+        let os_volume = composed.volume.partition.number;
         let stored = composed.store(&session, progress)?;
         let record = ImageRecord {
             name,
-            sequence,
+            sequence: UNPUBLISHED,
             created: now(),
             engine: ENGINE.to_owned(),
             disk: stored.object,
@@ -312,10 +319,10 @@ impl Engine {
         Ok(ComposeReport {
             image: image.summary(),
             digest: stored.digest,
-            files: done.files,
-            directories: done.directories,
-            removed: done.removed,
-            spliced: done.spliced,
+            files,
+            directories,
+            removed,
+            spliced,
             written: stored.written,
             warnings,
         })
@@ -379,24 +386,24 @@ impl Engine {
     }
 
     /// What a version or image holds, at and below `path` if one is given.
-    pub fn files(&self, reference: &str, path: Option<&str>) -> Result<FilesReport> {
+    pub fn files(&self, reference: &str, path: Option<&str>, progress: &dyn Progress) -> Result<FilesReport> {
         let session = self.store.session()?;
         let entry = self.catalog().resolve(reference)?;
-        let rows = query::files(&session, &self.catalog(), &entry, path)?;
+        let rows = query::files(&session, &self.catalog(), &entry, path, progress)?;
         Ok(FilesReport { of: entry.summary(), rows })
     }
 
     /// How two versions or images differ.
-    pub fn diff(&self, from: &str, to: &str) -> Result<DiffReport> {
+    pub fn diff(&self, from: &str, to: &str, progress: &dyn Progress) -> Result<DiffReport> {
         let session = self.store.session()?;
         let catalog = self.catalog();
         let (from, to) = (catalog.resolve(from)?, catalog.resolve(to)?);
-        let rows = query::diff(&session, &catalog, &from, &to)?;
+        let rows = query::diff(&session, &catalog, &from, &to, progress)?;
         Ok(DiffReport { from: from.summary(), to: to.summary(), rows })
     }
 
     /// What layers claim together, and what the OS version has changed since they were captured.
-    pub fn conflicts(&self, composite: &CompositeSpec) -> Result<ConflictsReport> {
+    pub fn conflicts(&self, composite: &CompositeSpec, progress: &dyn Progress) -> Result<ConflictsReport> {
         let session = self.store.session()?;
         let catalog = self.catalog();
         refuse_base(composite)?;
@@ -405,9 +412,9 @@ impl Engine {
         let os = OsDisk::open(&session, &catalog, &composite.os)?;
         let source = os.source();
         let window = os.volume.window(&source)?;
-        let tree = os.volume.scan(&source, &os.reference)?;
+        let tree = os.volume.scan(&source, &os.reference, progress)?;
         let plan_layers: Vec<_> = layers.iter().map(capturing::plan_layer).collect();
-        let plan = plan(&tree, &os.reference, &plan_layers, &mut OsVolumeContents(&window), &Silent)?;
+        let plan = plan(&tree, &os.reference, &plan_layers, &mut OsVolumeContents(&window), progress)?;
         let mut warnings = plan.warnings;
         warnings.extend(version_skew(&composite));
         Ok(ConflictsReport { rows: plan.conflicts, warnings })
@@ -501,24 +508,6 @@ impl Engine {
     pub fn remove(&self, reference: &str) -> Result<RemoveReport> {
         let catalog = self.catalog();
         let entry = catalog.resolve(reference)?;
-        if let Entry::Version(version) = &entry
-            && version.record.kind == LayerKind::Os
-            && catalog.versions_of(LayerKind::Os, &version.record.layer)?.len() == 1
-        {
-            let mut users = Vec::new();
-            for kind in [LayerKind::Platform, LayerKind::App] {
-                let versions = catalog.versions(kind)?;
-                let bound = versions.iter().filter(|other| other.os_layer() == &version.record.layer);
-                users.extend(bound.map(Version::reference));
-            }
-            if !users.is_empty() {
-                return Err(Rule::InUse {
-                    what: format!("{}, the only version of its OS layer,", version.reference()),
-                    users: users.join(", "),
-                }
-                .into());
-            }
-        }
         catalog.remove(&entry)?;
         Ok(RemoveReport { removed: entry.summary() })
     }

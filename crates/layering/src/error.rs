@@ -1,7 +1,7 @@
 //! Why an engine operation failed or was refused.
 
 use crate::manifest::ManifestError;
-use crate::never_captured::PatternError;
+use crate::path_list::PatternError;
 use crate::reference::NameError;
 use operation::Explain;
 use std::io;
@@ -183,6 +183,14 @@ pub enum Rule {
         /// How one can tell.
         reason: String,
     },
+    /// Two entries of a directory have names that are the same but for case, and one of them changed.
+    #[error(
+        "{path} was changed, and its directory has another entry, or had, whose name is the same but for case"
+    )]
+    NamesCollide {
+        /// The entry.
+        path: String,
+    },
     /// More is added than allowed.
     #[error("{what} adds {}, more than its maximum size of {}", Bytes(*added), Bytes(*max))]
     TooLarge {
@@ -324,6 +332,7 @@ impl Explain for Rule {
             Rule::SeveralVolumes { .. } => "several-os-volumes",
             Rule::NoPartition { .. } => "no-partition",
             Rule::NotDescended { .. } => "not-descended",
+            Rule::NamesCollide { .. } => "names-collide",
             Rule::TooLarge { .. } => "layer-too-large",
             Rule::SmallerThanOs { .. } => "image-too-small",
             Rule::NotWholeMib { .. } => "image-size",
@@ -342,6 +351,9 @@ impl Explain for Rule {
             Rule::SeveralVolumes { .. } | Rule::NoPartition { .. } => "Say which one with --volume.",
             Rule::NotDescended { .. } => {
                 "Name the same OS version, layers, base and platform as when the packaging disk was made."
+            }
+            Rule::NamesCollide { .. } => {
+                "Rename or delete one of the two on the packaging disk: Windows programs see only one of them."
             }
             Rule::TooLarge { .. } => {
                 "Remove what does not belong in the layer, or allow more with --max-size."

@@ -1,29 +1,34 @@
 //! Carrying out the steps of a plan on a volume.
 
 use crate::manifest::{ContentRecord, Manifest, Piece, StreamRecord};
+use crate::object_ids::ObjectIds;
 use crate::placement::Placement;
-use crate::plan::{Creation, DirectoryHandle, FileSource, Steps};
+use crate::plan::{Creation, DirectoryHandle, FileSource, RenameStep, Steps};
 use crate::{Error, Result};
 use disk::BLOCK;
 use operation::{Progress, Unit};
 use std::collections::HashMap;
-use volume::{FileId, Metadata, NewData, NewRun, NewStream, VolumeEditor};
+use volume::{FileId, Metadata, NewData, NewRun, NewStream, Tree, VolumeEditor};
 
 /// What was done.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Done {
     pub(crate) files: u64,
     pub(crate) directories: u64,
     pub(crate) removed: u64,
     pub(crate) spliced: u64,
+    /// Paths of what lost its object id, because another node of the volume has the same.
+    pub(crate) object_ids_dropped: Vec<String>,
 }
 
 /// How many entries pass between two looks at whether to stop.
 const STRIDE: usize = 256;
 
-/// Changes a volume as `steps` say. `manifests` are those of the layers that the steps name by position.
+/// Changes a volume, which was `tree` before, as `steps` say. `manifests` are those of the layers that the steps name by
+/// position.
 pub(crate) fn execute(
     editor: &mut dyn VolumeEditor,
+    tree: &Tree,
     steps: &Steps,
     manifests: &[&Manifest],
     placement: &Placement<'_>,
@@ -42,6 +47,7 @@ pub(crate) fn execute(
         cluster,
         directories: steps.existing.clone(),
         files: Vec::new(),
+        object_ids: ObjectIds::new(tree, steps),
         count: 0,
         done: Done::default(),
     };
@@ -51,7 +57,7 @@ pub(crate) fn execute(
     run.create(steps)?;
     run.release(steps)?;
     run.finish(steps)?;
-    Ok(run.done)
+    Ok(Done { object_ids_dropped: run.object_ids.dropped, ..run.done })
 }
 
 struct Execution<'a> {
@@ -63,6 +69,7 @@ struct Execution<'a> {
     cluster: u64,
     directories: HashMap<DirectoryHandle, FileId>,
     files: Vec<FileId>,
+    object_ids: ObjectIds,
     count: usize,
     done: Done,
 }
@@ -135,9 +142,14 @@ impl<'a> Execution<'a> {
             self.done.removed += 1;
             self.tick()?;
         }
-        for step in &steps.short_names {
-            let result = self.editor.set_short_name(step.node, step.parent, &step.name, step.short.as_ref());
-            result.map_err(self.failed(&step.name))?;
+        // Entries may pass short names on to each other, so all give theirs up first.
+        for RenameStep { node, parent, name, .. } in &steps.renames {
+            let result = self.editor.rename(*node, *parent, name, name, None);
+            result.map_err(self.failed(name))?;
+        }
+        for RenameStep { node, parent, name, new, short } in &steps.renames {
+            let result = self.editor.rename(*node, *parent, name, new, short.as_ref());
+            result.map_err(self.failed(name))?;
         }
         Ok(())
     }
@@ -149,20 +161,25 @@ impl<'a> Execution<'a> {
                 Creation::Directory { handle, parent, name, short, record: (layer, position) } => {
                     let manifest = self.manifest(*layer)?;
                     let record = &manifest.directories[*position as usize];
-                    let metadata = resolve(record.metadata.resolve(&manifest.securities))?;
+                    let mut metadata = resolve(record.metadata.resolve(&manifest.securities))?;
+                    let path = || manifest.display_path(record.parent, name);
+                    self.object_ids.claim(&mut metadata, None, path);
                     let parent = self.directory(*parent)?;
                     let runs = self.runs(&record.streams)?;
                     let streams = new_streams(&record.streams, &runs);
                     let result =
                         self.editor.make_directory(parent, name, short.as_ref(), &metadata, &streams);
                     let id = result.map_err(self.failed(name))?;
+                    self.object_ids.made(&metadata, id);
                     self.directories.insert(*handle, id);
                     self.done.directories += 1;
                 }
                 Creation::File { parent, name, short, record: (layer, position) } => {
                     let manifest = self.manifest(*layer)?;
                     let record = &manifest.files[*position as usize];
-                    let metadata = resolve(record.metadata.resolve(&manifest.securities))?;
+                    let mut metadata = resolve(record.metadata.resolve(&manifest.securities))?;
+                    let path = || manifest.display_path(record.names[0].directory, name);
+                    self.object_ids.claim(&mut metadata, None, path);
                     let parent = self.directory(*parent)?;
                     let runs = self.runs(&record.streams)?;
                     let streams = new_streams(&record.streams, &runs);
@@ -199,7 +216,9 @@ impl<'a> Execution<'a> {
         }
         for (handle, metadata) in &steps.directories {
             let id = self.directory(*handle)?;
-            self.editor.set_metadata(id, metadata).map_err(self.failed(&"a directory's metadata"))?;
+            let mut metadata = metadata.clone();
+            self.object_ids.claim(&mut metadata, Some(id), || "a directory that was changed".to_owned());
+            self.editor.set_metadata(id, &metadata).map_err(self.failed(&"a directory's metadata"))?;
             self.tick()?;
         }
         Ok(())

@@ -60,11 +60,11 @@ pub(crate) fn worth_storing(
     for range in ntfs_volume::allocated(&window).map_err(failed())? {
         let range = range.map_err(failed())?;
         let mut at = range.start;
-        for dead in dead.iter().filter(|dead| dead.start < range.end && dead.end > range.start) {
+        for dead in dead.within(range.clone()) {
             if dead.start > at {
                 keep(start + at..start + dead.start);
             }
-            at = at.max(dead.end);
+            at = dead.end;
         }
         if at < range.end {
             keep(start + at..start + range.end);
@@ -74,9 +74,9 @@ pub(crate) fn worth_storing(
     Ok(kept)
 }
 
-/// Runs of files whose contents become zero, sorted.
-fn dead_contents(tree: &Tree) -> Vec<Range<u64>> {
-    let mut dead = Vec::new();
+/// Runs of files whose contents become zero.
+fn dead_contents(tree: &Tree) -> BlockSet {
+    let mut dead = BlockSet::new();
     let mut add = |id| {
         let node = tree.node(id).filter(|node| node.kind == Kind::File);
         for stream in node.into_iter().flat_map(|node| &node.streams) {
@@ -95,7 +95,6 @@ fn dead_contents(tree: &Tree) -> Vec<Range<u64>> {
             add(child.id);
         }
     }
-    dead.sort_by_key(|range| range.start);
     dead
 }
 
@@ -195,13 +194,12 @@ pub(crate) fn store_changes(
     let mut kept = Vec::new();
     for range in worth {
         let mut at = range.start;
-        for change in changed.iter().filter(|change| change.start < range.end && change.end > range.start) {
+        for change in changed.within(range.clone()) {
             if change.start > at {
                 kept.push(at..change.start);
             }
-            let end = change.end.min(range.end);
-            fresh.push(change.start.max(at)..end);
-            at = end;
+            at = change.end;
+            fresh.push(change);
         }
         if at < range.end {
             kept.push(at..range.end);

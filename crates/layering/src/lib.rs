@@ -4,7 +4,8 @@
 //! [`difference`] turns two trees into a [`manifest`], [`plan`] folds manifests over a tree; capturing, composing and
 //! importing carry that out on disks that are maps over the store's blobs.
 //!
-//! Deliberately missing: registry hives are files like any other here; HTTP, SQL and platforms are others' business.
+//! Deliberately missing: merging registry hives, which are carried as files (`hives` says which, and what of them is
+//! the OS layer's alone); HTTP, SQL and platforms are others' business.
 
 mod binary_version;
 mod capture;
@@ -16,11 +17,16 @@ pub mod difference;
 mod engine;
 mod error;
 mod execute;
+#[doc(hidden)]
+pub mod fuzzing;
+mod hives;
 mod import;
 pub mod manifest;
 mod marker;
 pub mod never_captured;
+mod object_ids;
 mod os_volume;
+pub mod path_list;
 mod placement;
 pub mod plan;
 mod query;

@@ -11,7 +11,7 @@ use store::BlobId;
 use volume::{Kind, Metadata, Name, Property, Security, StreamFlags, Times};
 
 /// First byte of an encoded manifest.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What a layer version changes on the OS volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,8 @@ pub enum DirectoryRole {
     Created,
     /// Existed; these of its own properties were changed.
     Changed {
+        /// Case of its name, or short name.
+        name: bool,
         /// Security descriptor, owner or mode.
         security: bool,
         /// File attributes.
@@ -275,8 +277,11 @@ impl Manifest {
             Some(&found) if found > FORMAT => return Err(ManifestError::Newer { found }),
             _ => return Err(ManifestError::Damaged("it has no format number".into())),
         }
-        let manifest: Manifest =
-            postcard::from_bytes(&bytes[1..]).map_err(|error| ManifestError::Damaged(error.to_string()))?;
+        let (manifest, rest): (Manifest, _) = postcard::take_from_bytes(&bytes[1..])
+            .map_err(|error| ManifestError::Damaged(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(ManifestError::Damaged("something follows its end".to_owned()));
+        }
         manifest.verify()?;
         Ok(manifest)
     }

@@ -38,9 +38,20 @@ impl Marker {
         }
     }
 
-    /// The mark on a volume, if there is one that can be read.
+    /// The mark on a volume, if there is one that can be read. `tree` says where it is; all else is read from the
+    /// volume.
     pub(crate) fn read(volume: &dyn ByteSource, tree: &Tree) -> Result<Option<Marker>> {
         let Some(node) = tree.lookup([&Name::from(FILE)]) else { return Ok(None) };
+        let node = match ntfs_volume::scan::file(volume, node.id) {
+            Ok(node) => node,
+            Err(volume::Error::Device(source)) => {
+                return Err(Error::io("reading the mark of the packaging disk")(source));
+            }
+            Err(_) => return Ok(None),
+        };
+        if !node.links.iter().any(|link| link.parent == tree.root() && link.name == Name::from(FILE)) {
+            return Ok(None);
+        }
         let Some(stream) = node.streams.iter().find(|stream| stream.name.is_empty()) else { return Ok(None) };
         if stream.size > MAX_LEN {
             return Ok(None);

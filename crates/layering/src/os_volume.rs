@@ -4,7 +4,9 @@ use crate::error::Rule;
 use crate::{Error, Result};
 use disk::partition::{Partition, PartitionTable};
 use disk::{ByteSource, SourceWindow};
-use operation::Silent;
+use ntfs_volume::gate;
+use ntfs_volume::scan::scan;
+use operation::{Progress, Silent};
 use std::sync::Arc;
 use volume::{Name, Refusal, Tree};
 
@@ -18,7 +20,7 @@ pub(crate) struct OsVolume {
 
 impl OsVolume {
     /// Finds the OS volume: the partition `number` if one is given, else the only NTFS volume, else of several the one
-    /// that holds `\Windows\System32\config`. `name` is what messages call the disk.
+    /// that holds `\Windows\System32\config`. Recovery partitions do not count. `name` is what messages call the disk.
     pub(crate) fn find(disk: &Arc<dyn ByteSource>, number: Option<u32>, name: &str) -> Result<OsVolume> {
         let table = PartitionTable::read(&**disk)
             .map_err(|source| Error::Partition { context: name.to_owned(), source })?;
@@ -35,26 +37,36 @@ impl OsVolume {
         }
         let mut candidates = Vec::new();
         let mut bitlocker = false;
+        // NTFS volumes that something is wrong with.
+        let mut unusable = Vec::new();
         for partition in &table.partitions {
             let volume = OsVolume { table: table.clone(), partition: partition.clone() };
             match ntfs_volume::facts(&volume.window(disk)?) {
+                // Windows keeps its recovery environment on an NTFS volume of its own.
+                Ok(_) if partition.kind.is_recovery() => {}
                 Ok(_) => candidates.push(volume),
                 Err(volume::Error::Refused(Refusal::BitLocker)) => bitlocker = true,
                 Err(volume::Error::Device(source)) => {
                     return Err(Error::Io { doing: format!("reading {}", volume.context(name)), source });
                 }
-                Err(_) => {}
+                Err(volume::Error::Refused(Refusal::NotThisFileSystem { .. })) => {}
+                Err(source) => unusable.push(Error::Volume { context: volume.context(name), source }),
             }
         }
         if candidates.len() > 1 {
             let mut systems = Vec::new();
+            let mut unreadable = None;
             let all: Vec<u32> = candidates.iter().map(|volume| volume.partition.number).collect();
             for candidate in candidates {
                 // A second volume that cannot be read is no reason to refuse the first.
-                let holds_windows = candidate.scan(disk, name).is_ok_and(|tree| is_windows(&tree));
-                if holds_windows {
-                    systems.push(candidate);
+                match candidate.scan(disk, name, &Silent) {
+                    Ok(tree) if is_windows(&tree) => systems.push(candidate),
+                    Ok(_) => {}
+                    Err(error) => unreadable = Some(error),
                 }
+            }
+            if let (true, Some(error)) = (systems.is_empty(), unreadable) {
+                return Err(error);
             }
             if systems.len() != 1 {
                 let found = systems.iter().map(|volume| volume.partition.number).collect();
@@ -64,11 +76,17 @@ impl OsVolume {
             }
             return Ok(systems.remove(0));
         }
+        let encrypted = || Error::Volume { context: name.to_owned(), source: Refusal::BitLocker.into() };
         match candidates.pop() {
-            Some(volume) => Ok(volume),
-            None if bitlocker => {
-                Err(Error::Volume { context: name.to_owned(), source: Refusal::BitLocker.into() })
+            // Beside an encrypted volume the other one is the system only if it says so.
+            Some(volume)
+                if bitlocker && !volume.scan(disk, name, &Silent).is_ok_and(|tree| is_windows(&tree)) =>
+            {
+                Err(encrypted())
             }
+            Some(volume) => Ok(volume),
+            None if bitlocker => Err(encrypted()),
+            None if !unusable.is_empty() => Err(unusable.swap_remove(0)),
             None => Err(Rule::NoVolume { disk: name.to_owned(), detail: describe(&table) }.into()),
         }
     }
@@ -84,9 +102,32 @@ impl OsVolume {
         format!("partition {} of {disk}", self.partition.number)
     }
 
+    /// Every file of a volume that comes from elsewhere, which is refused unless it was shut down and holds its contents.
+    pub(crate) fn scan_shut_down(
+        &self,
+        disk: &Arc<dyn ByteSource>,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<Tree> {
+        let window = self.window(disk)?;
+        let scan = || {
+            // In this order: what a machine has not finished writing may look like damage.
+            gate::check_volume(&window)?;
+            let tree = scan(&window, progress)?;
+            gate::check_tree(&window, &tree)?;
+            Ok(tree)
+        };
+        scan().map_err(Error::volume(self.context(name)))
+    }
+
     /// Every file of the volume.
-    pub(crate) fn scan(&self, disk: &Arc<dyn ByteSource>, name: &str) -> Result<Tree> {
-        ntfs_volume::scan::scan(&self.window(disk)?, &Silent).map_err(Error::volume(self.context(name)))
+    pub(crate) fn scan(
+        &self,
+        disk: &Arc<dyn ByteSource>,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<Tree> {
+        scan(&self.window(disk)?, progress).map_err(Error::volume(self.context(name)))
     }
 }
 

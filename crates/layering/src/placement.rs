@@ -97,6 +97,14 @@ impl<'s> Placement<'s> {
         }
     }
 
+    /// Reads a part of a blob.
+    pub(crate) fn read(&self, blob: BlobId, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let range = self.part(blob, offset, buf.len() as u64)?;
+        let source = self.sources.get(range.source.0 as usize);
+        let source = source.ok_or(Error::Internal { what: "a blob lies in a source that is not known" })?;
+        source.read_exact_at(range.offset, buf).map_err(Error::io("reading a blob"))
+    }
+
     /// The sources so far, in the order of their numbers.
     pub(crate) fn sources(&self) -> Vec<Arc<dyn ByteSource>> {
         self.sources.clone()

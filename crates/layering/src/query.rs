@@ -10,6 +10,7 @@ use crate::report::{DiffKind, DiffRow, FileRow, RowKind};
 use crate::streams;
 use crate::{Error, Result};
 use disk::ByteSource;
+use operation::{Progress, Unit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::Session;
@@ -28,7 +29,7 @@ enum Body {
     Volume(Volume),
 }
 
-fn body(session: &Session, catalog: &Catalog<'_>, entry: &Entry) -> Result<Body> {
+fn body(session: &Session, catalog: &Catalog<'_>, entry: &Entry, progress: &dyn Progress) -> Result<Body> {
     let os = match entry {
         Entry::Version(version) if version.record.kind != LayerKind::Os => {
             return Ok(Body::Manifest(catalog.manifest(version)?));
@@ -40,7 +41,7 @@ fn body(session: &Session, catalog: &Catalog<'_>, entry: &Entry) -> Result<Body>
         }
     };
     let source = os.source();
-    let tree = os.volume.scan(&source, &os.reference)?;
+    let tree = os.volume.scan(&source, &os.reference, progress)?;
     Ok(Body::Volume(Volume { source, volume: os.volume, tree }))
 }
 
@@ -50,8 +51,9 @@ pub(crate) fn files(
     catalog: &Catalog<'_>,
     entry: &Entry,
     path: Option<&str>,
+    progress: &dyn Progress,
 ) -> Result<Vec<FileRow>> {
-    let mut rows = match body(session, catalog, entry)? {
+    let mut rows = match body(session, catalog, entry, progress)? {
         Body::Manifest(manifest) => manifest_rows(&manifest),
         Body::Volume(volume) => volume_rows(&volume.tree),
     };
@@ -136,10 +138,12 @@ pub(crate) fn diff(
     catalog: &Catalog<'_>,
     from: &Entry,
     to: &Entry,
+    progress: &dyn Progress,
 ) -> Result<Vec<DiffRow>> {
-    let mut rows = match (body(session, catalog, from)?, body(session, catalog, to)?) {
+    let bodies = (body(session, catalog, from, progress)?, body(session, catalog, to, progress)?);
+    let mut rows = match bodies {
         (Body::Manifest(from), Body::Manifest(to)) => manifest_diff(&from, &to),
-        (Body::Volume(from), Body::Volume(to)) => volume_diff(&from, &to)?,
+        (Body::Volume(from), Body::Volume(to)) => volume_diff(&from, &to, progress)?,
         _ => {
             let what =
                 "an app or platform layer version holds changes, an OS version or image a whole volume; \
@@ -243,13 +247,18 @@ fn properties(content: bool, security: bool, attributes: bool, times: bool, exte
     all.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name.to_owned()).collect()
 }
 
-fn volume_diff(from: &Volume, to: &Volume) -> Result<Vec<DiffRow>> {
+fn volume_diff(from: &Volume, to: &Volume, progress: &dyn Progress) -> Result<Vec<DiffRow>> {
+    progress.step("Comparing files", Some(to.tree.len() as u64), Unit::Items);
     let mut rows = Vec::new();
     let mut pending = vec![(String::new(), Some(from.tree.root()), Some(to.tree.root()))];
     let (from_window, to_window) = (from.volume.window(&from.source)?, to.volume.window(&to.source)?);
     while let Some((path, was, is)) = pending.pop() {
         let old = was.map_or(&[][..], |id| from.tree.children(id));
         let now = is.map_or(&[][..], |id| to.tree.children(id));
+        if progress.cancelled() {
+            return Err(Error::Cancelled);
+        }
+        progress.advance(now.len() as u64);
         for (was, is) in paired(old, now) {
             let name = &is.or(was).expect("a pair has a side").name;
             let path = format!("{path}\\{name}");

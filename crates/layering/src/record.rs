@@ -18,6 +18,9 @@ pub(crate) const VERSION: &str = "version";
 /// Object kind of [`ImageRecord`].
 pub(crate) const IMAGE: &str = "image";
 
+/// The position of a version or image that has none yet: it is given one when it becomes visible.
+pub(crate) const UNPUBLISHED: u64 = 0;
+
 /// First byte of an encoded disk record.
 const DISK_FORMAT: u8 = 1;
 
@@ -57,8 +60,11 @@ impl DiskRecord {
             Some(&newer) if newer > DISK_FORMAT => return Err(damaged("it was made by a newer engine")),
             _ => return Err(damaged("it has no format number")),
         }
-        let record: DiskRecord =
-            postcard::from_bytes(&bytes[1..]).map_err(|error| Error::record("a disk record", &error))?;
+        let (record, rest): (DiskRecord, _) =
+            postcard::take_from_bytes(&bytes[1..]).map_err(|error| Error::record("a disk record", &error))?;
+        if !rest.is_empty() {
+            return Err(damaged("something follows its end"));
+        }
         let mut end = 0;
         for extent in &record.extents {
             if extent.offset < end || extent.len == 0 {

@@ -48,6 +48,9 @@ pub struct CaptureRequest {
     /// Skip files whose records are equal without comparing contents.
     #[serde(default)]
     pub trust_metadata: bool,
+    /// Follow references of the image to backing files.
+    #[serde(default)]
+    pub allow_backing: bool,
     /// Why refusals that can be overridden are overridden; recorded in the version.
     #[serde(default)]
     pub override_reason: Option<String>,

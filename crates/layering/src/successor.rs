@@ -122,8 +122,13 @@ pub(crate) fn successor(
         if directory.record.role == DirectoryRole::Created && came_back(&mut deletions, path, Kind::Directory)
         {
             // It lies below as well, where only what was changed is carried: all of it was.
-            directory.record.role =
-                DirectoryRole::Changed { security: true, attributes: true, times: true, properties: true };
+            directory.record.role = DirectoryRole::Changed {
+                name: true,
+                security: true,
+                attributes: true,
+                times: true,
+                properties: true,
+            };
         }
     }
     draft.finish(files.into_iter().flatten().collect(), deletions, tree)
@@ -337,8 +342,14 @@ fn united(base: DirectoryRole, change: DirectoryRole) -> DirectoryRole {
         (Created, _) | (_, Created) => Created,
         (Context, other) | (other, Context) => other,
         (
-            Changed { security: s1, attributes: a1, times: t1, properties: p1 },
-            Changed { security: s2, attributes: a2, times: t2, properties: p2 },
-        ) => Changed { security: s1 || s2, attributes: a1 || a2, times: t1 || t2, properties: p1 || p2 },
+            Changed { name: n1, security: s1, attributes: a1, times: t1, properties: p1 },
+            Changed { name: n2, security: s2, attributes: a2, times: t2, properties: p2 },
+        ) => Changed {
+            name: n1 || n2,
+            security: s1 || s2,
+            attributes: a1 || a2,
+            times: t1 || t2,
+            properties: p1 || p2,
+        },
     }
 }

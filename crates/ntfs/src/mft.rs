@@ -85,6 +85,9 @@ pub(crate) enum Extent {
     All,
 }
 
+/// NTFS as Windows implements it holds 2^32 - 1 files.
+const MAX_RECORDS: u64 = u32::MAX as u64;
+
 impl<'s> Mft<'s> {
     /// Finds the $MFT through the boot sector and its own first record.
     pub(crate) fn open(source: &'s dyn ByteSource) -> Result<Mft<'s>> {
@@ -117,6 +120,9 @@ impl<'s> Mft<'s> {
             return Err(corrupt(0, "the $MFT is larger than the volume"));
         }
         let records = data.size.min(data.valid) / boot.record as u64;
+        if records > MAX_RECORDS {
+            return Err(corrupt(0, "the $MFT has more records than NTFS allows"));
+        }
         let bitmap = inode
             .value(&mft, code::BITMAP, &[], (records / 8).saturating_add(64 << 10).max(256 << 10))?
             .ok_or_else(|| corrupt(0, "the $MFT has no bitmap"))?;
@@ -177,11 +183,6 @@ impl<'s> Mft<'s> {
         extent
             .decode(self.boot.cluster, self.boot.clusters, into)
             .map_err(|error| corrupt(record, error.to_string()))
-    }
-
-    /// Records of the $MFT, used and unused.
-    pub(crate) fn records(&self) -> u64 {
-        self.records
     }
 
     /// Whether the bitmap of the $MFT calls a record used.

@@ -128,14 +128,36 @@ fn short_names_are_set_changed_folded_into_the_name_and_taken_away() {
         editor.make_file(ROOT, &"bad".into(), Some(&"NINECHARS".into()), &metadata(2), &[]),
         "8.3",
     );
-    editor.set_short_name(pair, ROOT, &"a long name.text".into(), short("OTHER~9.TEX").as_ref()).unwrap();
     editor
-        .set_short_name(later, ROOT, &"gets one later.text".into(), short("ALONGN~1.TEX").as_ref())
+        .rename(
+            pair,
+            ROOT,
+            &"a long name.text".into(),
+            &"a long name.text".into(),
+            short("OTHER~9.TEX").as_ref(),
+        )
         .unwrap();
-    editor.set_short_name(loses, ROOT, &"loses its own.text".into(), None).unwrap();
-    editor.set_short_name(becomes, ROOT, &"readme.txt".into(), short("README.TXT").as_ref()).unwrap();
+    editor
+        .rename(
+            later,
+            ROOT,
+            &"gets one later.text".into(),
+            &"gets one later.text".into(),
+            short("ALONGN~1.TEX").as_ref(),
+        )
+        .unwrap();
+    editor.rename(loses, ROOT, &"loses its own.text".into(), &"loses its own.text".into(), None).unwrap();
+    editor
+        .rename(becomes, ROOT, &"readme.txt".into(), &"readme.txt".into(), short("README.TXT").as_ref())
+        .unwrap();
     assert_refused(
-        editor.set_short_name(later, ROOT, &"gets one later.text".into(), short("OTHER~9.TEX").as_ref()),
+        editor.rename(
+            later,
+            ROOT,
+            &"gets one later.text".into(),
+            &"gets one later.text".into(),
+            short("OTHER~9.TEX").as_ref(),
+        ),
         "same but for case",
     );
     let memory = editor.finish_into().unwrap();
@@ -149,6 +171,40 @@ fn short_names_are_set_changed_folded_into_the_name_and_taken_away() {
     for id in [pair, folded, later, loses, becomes] {
         dump.assert_metadata(id, &metadata(2));
     }
+}
+
+#[test]
+fn a_name_can_be_written_in_another_case() {
+    let test = "a_name_can_be_written_in_another_case";
+    let Some(memory) = format(test, 16 * MIB, 4096) else { return };
+    let mut editor = edit(memory);
+    let dir = editor
+        .make_directory(ROOT, &"program files".into(), Some(&"PROGRA~1".into()), &metadata(1), &[])
+        .unwrap();
+    // Enough neighbours for an index of several nodes.
+    for number in 0..300 {
+        let name = Name::from(format!("program file {number}").as_str());
+        editor.make_file(ROOT, &name, None, &metadata(3), &[]).unwrap();
+    }
+    let inside = editor.make_file(dir, &"setup.exe".into(), None, &metadata(2), &[]).unwrap();
+    editor
+        .rename(dir, ROOT, &"program files".into(), &"Program Files".into(), Some(&"PROGRA~5".into()))
+        .unwrap();
+    editor.rename(inside, dir, &"setup.exe".into(), &"SETUP.exe".into(), Some(&"SETUP.EXE".into())).unwrap();
+    assert_refused(
+        editor.rename(dir, ROOT, &"Program Files".into(), &"Programs".into(), None),
+        "another name",
+    );
+    assert_refused(
+        editor.rename(dir, ROOT, &"program files".into(), &"Program Files".into(), None),
+        "no such name",
+    );
+    let memory = editor.finish_into().unwrap();
+    let Some(dump) = dissect(test, &memory) else { return };
+    assert_eq!(dump.names(dir), [("PROGRA~5".into(), 2), ("Program Files".into(), 1)]);
+    assert_eq!(dump.names(inside), [("SETUP.exe".into(), 3)]);
+    dump.assert_metadata(dir, &metadata(1));
+    dump.assert_metadata(inside, &metadata(2));
 }
 
 #[test]

@@ -4,11 +4,11 @@
 
 mod scan_support;
 
-use ntfs_volume::scan::{changed_records, scan};
+use ntfs_volume::scan::scan;
 use operation::Silent;
 use scan_support::opinion::{contents, dissect_opinion, ntfs_crate_opinion};
 use scan_support::surgery::{record_of, sample};
-use scan_support::{Memory, Volume, formatted, populate, skipped};
+use scan_support::{Volume, formatted, populate, skipped};
 use std::sync::Arc;
 use volume::{FileId, Kind, Name, Node, Property, Security, StreamData, Tree};
 
@@ -122,42 +122,5 @@ fn other_readers_see_the_same_on_volumes_with_small_and_large_clusters() {
                 }
             }
         }
-    }
-}
-
-#[test]
-fn changed_records_are_the_files_that_were_touched() {
-    let test = "changed_records_are_the_files_that_were_touched";
-    let folder = tempfile::tempdir().unwrap();
-    let fill = "mkdir d e; for i in $(seq 50); do echo $i > d/$i; done; echo m > many
-        for i in $(seq 100 150); do ln many \"e/a rather long name for a hard link $i\"; done; echo gone > gone";
-    let made = formatted(folder.path(), 16, "-c 4096").and_then(|path| {
-        populate(&path, fill)?;
-        Ok(path)
-    });
-    let path = match made {
-        Ok(path) => path,
-        Err(reason) => return skipped(test, &reason),
-    };
-    let base = Memory::of(&Volume::open(&path, 0));
-    let unchanged = changed_records(&base, &base).unwrap();
-    let tree = scan(&base, &Silent).unwrap();
-    // The root and a directory have security descriptors outside their records, which may change in place.
-    assert!(unchanged.iter().all(|&id| tree.is_directory(id)), "{unchanged:?}");
-    populate(&path, "echo changed > d/7; rm gone; mv d/9 e/nine; echo new > new; rm \"e/a rather long name for a hard link 149\"").unwrap();
-    let new = Memory::of(&Volume::open(&path, 0));
-    let changed = changed_records(&base, &new).unwrap();
-
-    let (before, after) = (scan(&base, &Silent).unwrap(), scan(&new, &Silent).unwrap());
-    for name in ["d/7", "gone", "d/9", "many"] {
-        assert!(changed.contains(&FileId(record_of(&before, name))), "{name} in {changed:?}");
-    }
-    assert!(changed.contains(&FileId(record_of(&after, "new"))));
-    assert!(!changed.contains(&FileId(record_of(&after, "d/8"))), "an untouched file is not in {changed:?}");
-    for node in after.nodes().filter(|node| !changed.contains(&node.id)) {
-        assert_eq!(before.node(node.id), Some(node), "what is not changed is equal");
-    }
-    for node in before.nodes().filter(|node| !changed.contains(&node.id)) {
-        assert!(after.node(node.id).is_some(), "{:?} is gone but not in the answer", node.id);
     }
 }

@@ -4,7 +4,7 @@
 //! they are, and with the checksum made right, as an attacker would.
 #![allow(dead_code, reason = "each fuzz target uses one of these")]
 
-use store::encoding::{Index, RefRecord, decode_object_file, encode_object_file};
+use store::encoding::{Format, Index, RefRecord, Unusable, decode_object_file, encode_object_file};
 use store::{Object, ObjectId, PackId, RefName};
 
 const PACK: PackId = PackId([7; 16]);
@@ -102,4 +102,56 @@ fn object_file_as_it_is(data: &[u8]) {
     if let Ok(canonical) = decode_object_file(data) {
         assert_eq!(canonical.len() as u64, u64::from_le_bytes(data[8..16].try_into().expect("eight bytes")));
     }
+}
+
+/// A format file lets a store be opened only if it is of this format and needs nothing unknown; every other reason is
+/// told apart. Damage never looks like another version.
+pub(crate) fn format(data: &[u8]) {
+    let sealed = [data, format!("\n{}\n", blake3::hash(data).to_hex()).as_bytes()].concat();
+    _ = format_as_it_is(&sealed);
+    let read = format_as_it_is(data);
+    let json = data.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if data.get(json.len() + 1..) != Some(format!("{}\n", blake3::hash(json).to_hex()).as_bytes()) {
+        assert!(
+            matches!(read, Err(Unusable::Damaged(_) | Unusable::Foreign(_))),
+            "{read:?} of what is not sealed"
+        );
+    }
+    // The same with every field as the input says.
+    let Some((number, names)) = data.split_first_chunk::<2>() else { return };
+    let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let names: Vec<String> = names.split(|&byte| byte == 0).map(name).collect();
+    let (required, optional) = names.split_at(usize::from(number[1]).min(names.len()));
+    let format =
+        Format { format: u64::from(number[0] % 4), required: required.to_vec(), optional: optional.to_vec() };
+    let bytes = format.encode();
+    let current = Format::current().format;
+    let read = format_as_it_is(&bytes);
+    if bytes.len() > 64 << 10 {
+        assert!(matches!(read, Err(Unusable::Foreign(_))), "{read:?}");
+    } else if format.format < current {
+        assert_eq!(read, Err(Unusable::Older(format.format)));
+    } else if format.format > current {
+        assert_eq!(read, Err(Unusable::Newer(format.format)));
+    } else if !required.is_empty() {
+        assert_eq!(read, Err(Unusable::Unknown(required.to_vec())));
+    } else {
+        assert_eq!(read, Ok(format));
+    }
+}
+
+fn format_as_it_is(data: &[u8]) -> Result<Format, Unusable> {
+    let read = Format::decode(data);
+    let current = Format::current().format;
+    match &read {
+        Ok(format) => {
+            assert_eq!((format.format, &format.required[..]), (current, &[][..]));
+            assert_eq!(Format::decode(&format.encode()).as_ref(), Ok(format));
+        }
+        Err(Unusable::Older(found)) => assert!(*found < current),
+        Err(Unusable::Newer(found)) => assert!(*found > current),
+        Err(Unusable::Unknown(features)) => assert!(!features.is_empty()),
+        Err(Unusable::Foreign(_) | Unusable::Damaged(_)) => {}
+    }
+    read
 }

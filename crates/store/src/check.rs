@@ -211,6 +211,10 @@ impl Store {
                 Err(Error::Corrupt { path, why }) => {
                     report.problems.push(Problem { path, why, pack: Some(pack), ..Problem::default() });
                 }
+                Err(Error::Io { path, source, .. }) => {
+                    let why = source.to_string();
+                    report.problems.push(Problem { path, why, pack: Some(pack), ..Problem::default() });
+                }
                 checked => checked?,
             }
             if !read_data {

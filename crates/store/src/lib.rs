@@ -43,7 +43,7 @@ pub use pack_reader::PackReader;
 pub use pack_writer::{Appended, PackWriter};
 pub use refs::{Expect, RefName};
 pub use session::Session;
-pub use store::{Maintenance, Store};
+pub use store::{Maintenance, RefsLock, Store};
 
 /// The block that digests and positions in packs are counted in, bytes.
 pub const BLOCK: u64 = 4096;

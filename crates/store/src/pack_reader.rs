@@ -142,7 +142,7 @@ impl PackReader {
     }
 
     /// Reads `offset .. offset + len` (bytes, multiples of [`BLOCK`]) and calls `damaged` with the offset of each
-    /// block whose content does not have its digest.
+    /// block whose content does not have its digest or cannot be read.
     pub fn verify(&self, offset: u64, len: u64, damaged: &mut dyn FnMut(u64)) -> Result<()> {
         let mut buffer = vec![0; len.min(VERIFY_CHUNK) as usize];
         let mut digests = Vec::new();
@@ -153,10 +153,13 @@ impl PackReader {
             digests.clear();
             self.block_digests(at, count, &mut digests)?;
             let bytes = &mut buffer[..count as usize];
-            self.read_exact_at(at, bytes).on("read", &self.data_path)?;
-            for (number, (block, digest)) in bytes.chunks(BLOCK as usize).zip(&digests).enumerate() {
-                if block_digest(block) != *digest {
-                    damaged(at + number as u64 * BLOCK);
+            // Where a sector cannot be read the blocks around it still can.
+            let whole = self.read_exact_at(at, bytes).is_ok();
+            for (number, (block, digest)) in (0..).zip(bytes.chunks_mut(BLOCK as usize).zip(&digests)) {
+                let offset = at + number * BLOCK;
+                let readable = whole || self.read_exact_at(offset, block).is_ok();
+                if !readable || block_digest(block) != *digest {
+                    damaged(offset);
                 }
             }
             at += count;

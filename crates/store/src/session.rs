@@ -68,10 +68,11 @@ impl Session {
         let directory = store.directory();
         let id = SessionId::random().on("name a session of", directory.root())?;
         let path = directory.lease(id);
-        // Before the lease is locked it looks stale; under the sweep lock nobody looks.
+        // Before the lease is locked it looks stale; under the sweep lock nobody removes it for that. Who only looks
+        // whether it is held holds it for a moment.
         let sweep = Lock::shared(&directory.lock(LockFile::Sweep))?;
         let file = crate::durable::create_new(&path)?;
-        file.try_lock().map_err(io::Error::from).on("lock", &path)?;
+        file.lock().on("lock", &path)?;
         drop(sweep);
         let lease = Mutex::new(Lease { file, end: 0, packs: HashSet::new(), objects: HashSet::new() });
         Ok(Session(Arc::new(Shared {

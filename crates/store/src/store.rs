@@ -259,10 +259,37 @@ impl Store {
 
     /// Makes a reference name an object that is in the store, atomically and durably, if it is what is expected.
     pub fn set_ref(&self, name: &RefName, expected: Expect, new: ObjectId) -> Result<()> {
+        self.lock_refs()?.set(name, expected, new)
+    }
+
+    /// Keeps all references as they are while the caller looks at them and decides what one of them becomes. Not for
+    /// long: others that set references wait.
+    pub fn lock_refs(&self) -> Result<RefsLock<'_>> {
         let directory = self.directory();
-        let _sweep = Lock::shared(&directory.lock(LockFile::Sweep))?;
-        let _refs = Lock::exclusive(&directory.lock(LockFile::Refs))?;
-        expected.compare(name, self.get_ref(name)?)?;
+        let sweep = Lock::shared(&directory.lock(LockFile::Sweep))?;
+        let refs = Lock::exclusive(&directory.lock(LockFile::Refs))?;
+        Ok(RefsLock { store: self, _sweep: sweep, _refs: refs })
+    }
+
+    /// Removes a reference durably, if it is what is expected. What it named becomes garbage unless something else
+    /// needs it. Removing what does not exist is an error unless that is [expected](Expect).
+    pub fn remove_ref(&self, name: &RefName, expected: Expect) -> Result<()> {
+        self.lock_refs()?.remove(name, expected)
+    }
+}
+
+/// Nobody else changes a reference until this is dropped. See [`Store::lock_refs`].
+pub struct RefsLock<'s> {
+    store: &'s Store,
+    _sweep: Lock,
+    _refs: Lock,
+}
+
+impl RefsLock<'_> {
+    /// What [`Store::set_ref`] does, with nothing changed since the lock was taken.
+    pub fn set(&self, name: &RefName, expected: Expect, new: ObjectId) -> Result<()> {
+        let directory = self.store.directory();
+        expected.compare(name, self.store.get_ref(name)?)?;
         if !directory.object(new).exists() {
             return Err(Error::NoObject { id: new });
         }
@@ -272,12 +299,10 @@ impl Store {
         replace(&directory.refs().join(name.file_name()), &temporary, &record.encode())
     }
 
-    /// Removes a reference durably, if it is what is expected. What it named becomes garbage unless something else
-    /// needs it. Removing what does not exist is an error unless that is [expected](Expect).
-    pub fn remove_ref(&self, name: &RefName, expected: Expect) -> Result<()> {
-        let directory = self.directory();
-        let _refs = Lock::exclusive(&directory.lock(LockFile::Refs))?;
-        expected.compare(name, self.get_ref(name)?)?;
+    /// What [`Store::remove_ref`] does, with nothing changed since the lock was taken.
+    pub fn remove(&self, name: &RefName, expected: Expect) -> Result<()> {
+        let directory = self.store.directory();
+        expected.compare(name, self.store.get_ref(name)?)?;
         remove_if_there(&directory.refs().join(name.file_name()))?;
         sync_directory(&directory.refs())
     }

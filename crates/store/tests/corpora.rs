@@ -37,3 +37,8 @@ fn references_of_the_corpus_are_read_rightly_or_refused() {
 fn objects_of_the_corpus_are_read_rightly_or_refused() {
     replay("object", oracles::object);
 }
+
+#[test]
+fn format_files_of_the_corpus_are_read_rightly_or_refused() {
+    replay("format", oracles::format);
+}

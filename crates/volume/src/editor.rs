@@ -111,12 +111,14 @@ pub trait VolumeEditor {
     /// Replaces all streams of a node; names and metadata stay.
     fn set_streams(&mut self, node: FileId, streams: &[NewStream<'_>]) -> Result<()>;
 
-    /// Sets or takes away the short name that belongs to `name`.
-    fn set_short_name(
+    /// Writes a name in another case, and sets or takes away the short name that belongs to it. `new` may be `name`;
+    /// it may differ from it only in what the volume does not compare.
+    fn rename(
         &mut self,
         node: FileId,
         parent: FileId,
         name: &Name,
+        new: &Name,
         short: Option<&Name>,
     ) -> Result<()>;
 

@@ -73,15 +73,12 @@ impl Job {
             | Job::Capture(_)
             | Job::Compose(_)
             | Job::Export(_)
-            | Job::Check { .. }
-            | Job::Gc { .. } => true,
-            Job::Init
-            | Job::List
-            | Job::Show { .. }
             | Job::Files { .. }
             | Job::Diff { .. }
             | Job::Conflicts(_)
-            | Job::Remove { .. } => false,
+            | Job::Check { .. }
+            | Job::Gc { .. } => true,
+            Job::Init | Job::List | Job::Show { .. } | Job::Remove { .. } => false,
         }
     }
 }

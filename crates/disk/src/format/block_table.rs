@@ -2,6 +2,7 @@
 //!
 //! Only blocks that are present take memory, so a table cannot cost more than the file it describes justifies.
 
+use std::io;
 use std::ops::Range;
 
 /// The blocks that are present, in disk order.
@@ -59,6 +60,27 @@ impl BlockTable {
             .ok()
             .and_then(|number| self.present.binary_search_by_key(&number, |&(number, _)| number).ok());
         Piece { within, len: max.min(self.block - within), at: found.map(|index| self.present[index].1) }
+    }
+
+    /// Fills `buf`, which lies within the disk, with what is at `offset`: zeros where no block is present. `read_block`
+    /// gets where a block begins in the file, the offset in the block (both in bytes) and what to fill.
+    pub(super) fn read(
+        &self,
+        mut offset: u64,
+        mut buf: &mut [u8],
+        mut read_block: impl FnMut(u64, u64, &mut [u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        while !buf.is_empty() {
+            let piece = self.piece(offset, buf.len() as u64);
+            let (part, rest) = buf.split_at_mut(piece.len as usize);
+            match piece.at {
+                Some(at) => read_block(at, piece.within, part)?,
+                None => part.fill(0),
+            }
+            offset += piece.len;
+            buf = rest;
+        }
+        Ok(())
     }
 
     /// The first range of present blocks at or after `from`.

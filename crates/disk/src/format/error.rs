@@ -161,7 +161,7 @@ impl Explain for Error {
                     "Take the image again from where it came from; `qemu-img check` may say more about the damage."
                 }
                 Error::Backing { .. } => {
-                    "Flatten the image first, for example with `qemu-img convert`, or allow backing files if you trust it."
+                    "Flatten the image first, for example with `qemu-img convert`, or allow backing files (--allow-backing) if you trust it."
                 }
                 Error::Differencing { .. } => {
                     "Merge the disk with its parent first, for example by exporting the virtual machine."

@@ -30,9 +30,14 @@ impl ImageFile {
                 what: "it is neither a file nor a block device".to_owned(),
             });
         }
-        let mut file = File::open(path).map_err(fail)?;
+        ImageFile::of(File::open(path).map_err(fail)?, path)
+    }
+
+    /// An open file; `path` is what errors call it.
+    pub(super) fn of(mut file: File, path: &Path) -> Result<ImageFile> {
         // The length of a block device is only known by seeking.
-        let len = file.seek(SeekFrom::End(0)).map_err(fail)?;
+        let len =
+            file.seek(SeekFrom::End(0)).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         Ok(ImageFile { file, path: path.to_owned(), len, format: Format::Raw })
     }
 

@@ -25,8 +25,9 @@ pub use export::{ExportOptions, ExportReport, export};
 
 use crate::ByteSource;
 use image_file::ImageFile;
+use operation::{Progress, Silent};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -91,14 +92,22 @@ impl FromStr for Format {
 }
 
 /// How to open an image.
-#[derive(Debug, Clone, Default)]
-pub struct OpenOptions {
+#[derive(Clone, Copy)]
+pub struct OpenOptions<'a> {
     /// Whether the image may take contents from other files that it names (backing files, external data files,
     /// extents of a VMDK). Only for images that one trusts: they can name any file.
     pub allow_backing: bool,
     /// Where formats that are only read by conversion keep the converted disk, sparse and without a name, until the
     /// source is dropped. The default is the directory of the image.
-    pub scratch: Option<PathBuf>,
+    pub scratch: Option<&'a Path>,
+    /// What is told how a conversion goes on, and can stop it.
+    pub progress: &'a dyn Progress,
+}
+
+impl Default for OpenOptions<'_> {
+    fn default() -> Self {
+        OpenOptions { allow_backing: false, scratch: None, progress: &Silent }
+    }
 }
 
 /// An image that was opened.
@@ -143,7 +152,7 @@ pub enum Warning {
 ///
 /// # Errors
 /// Everything of [`Error`] that is about reading: see there. Nothing is ever written to the image.
-pub fn open(path: &Path, options: &OpenOptions) -> Result<OpenedDisk> {
+pub fn open(path: &Path, options: &OpenOptions<'_>) -> Result<OpenedDisk> {
     let file = ImageFile::open(path)?;
     match detect::recognise(&file)? {
         detect::Kind::Raw => raw::open(file),

@@ -4,7 +4,7 @@ use super::claims::{Claim, Remarks};
 use super::shorts;
 use super::view::{DirectoryIndex, ROOT, Slot, Target, View};
 use crate::Result;
-use crate::manifest::{DirectoryRole, Manifest, NameRecord};
+use crate::manifest::{DirectoryRecord, DirectoryRole, Manifest, NameRecord};
 use crate::report::RowKind;
 use volume::{Kind, Name};
 
@@ -41,15 +41,37 @@ impl<'a, 't, 'm> Application<'a, 't, 'm> {
         for position in 0..manifest.files.len() {
             self.file(position as u32);
         }
+        let mut renamed = Vec::new();
         for (position, record) in manifest.directories.iter().enumerate() {
-            if let DirectoryRole::Changed { .. } = record.role
+            if let DirectoryRole::Changed { name, .. } = record.role
                 && let Some(place) = self.find(position as u32)
                 && self.view.directories[place].made_by != Some((self.layer, position as u32))
             {
                 self.view.directories[place].changes.push((self.layer, position as u32));
+                if name {
+                    renamed.push((place, record));
+                }
             }
         }
+        self.rename(renamed);
         Ok(())
+    }
+
+    /// Gives directories the case and the short names that the layer recorded. All lose theirs first: they may have
+    /// passed them on to each other.
+    fn rename(&mut self, renamed: Vec<(DirectoryIndex, &DirectoryRecord)>) {
+        let mut slots = Vec::with_capacity(renamed.len());
+        for (place, record) in renamed {
+            let parent = self.view.directories[place].parent;
+            let folded = self.view.tree.fold(&record.name);
+            if let Some(slot) = self.view.remove(parent, &folded) {
+                self.view.directories[place].name = record.name.clone();
+                slots.push((parent, folded, record, slot.target));
+            }
+        }
+        for (parent, folded, record, target) in slots {
+            self.insert(parent, folded, &record.name, record.short.as_ref(), target);
+        }
     }
 
     /// Contents come after their directory in the list, so the reverse order empties directories first.

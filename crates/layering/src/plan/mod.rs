@@ -10,7 +10,7 @@ mod steps;
 mod view;
 
 pub(crate) use claims::warning;
-pub use steps::{Creation, DirectoryHandle, FileHandle, FileSource, LinkStep, ShortNameStep, Steps, Unlink};
+pub use steps::{Creation, DirectoryHandle, FileHandle, FileSource, LinkStep, RenameStep, Steps, Unlink};
 
 use crate::manifest::Manifest;
 use crate::report::{ConflictRow, Warning};

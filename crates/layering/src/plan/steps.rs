@@ -75,16 +75,18 @@ pub struct LinkStep {
     pub name: Name,
 }
 
-/// A short name to be changed.
+/// A name to be written in another case, or to get another short name.
 #[derive(Debug, Clone)]
-pub struct ShortNameStep {
+pub struct RenameStep {
     /// Whose.
     pub node: FileId,
     /// The directory that holds the name.
     pub parent: FileId,
-    /// The long name.
+    /// The long name as it is.
     pub name: Name,
-    /// The new short name.
+    /// The long name as it will be.
+    pub new: Name,
+    /// The short name as it will be.
     pub short: Option<Name>,
 }
 
@@ -96,8 +98,8 @@ pub struct Steps {
     pub held: Vec<Unlink>,
     /// Names to take away, contents before their directories.
     pub unlinks: Vec<Unlink>,
-    /// Short names of existing entries to change.
-    pub short_names: Vec<ShortNameStep>,
+    /// Names of existing entries to change.
+    pub renames: Vec<RenameStep>,
     /// The existing directories that creations and links refer to.
     pub existing: HashMap<DirectoryHandle, FileId>,
     /// What to make: the children of one directory in one go, parents before children, sorted by folded name.
@@ -156,7 +158,9 @@ impl<'a> Builder<'a, '_, '_> {
             for child in tree.children(id).iter().rev() {
                 let Some(node) = tree.node(child.id) else { continue };
                 let slot = kept.and_then(|directory| directory.entries.get(&child.folded));
-                let stays = slot.filter(|slot| leads_to(view, slot, child.id) && slot.name == child.name);
+                // A file's name goes and comes again, a directory's is changed.
+                let named = |slot: &Slot| slot.name == child.name || node.kind == Kind::Directory;
+                let stays = slot.filter(|slot| leads_to(view, slot, child.id) && named(slot));
                 // Of two names that fold alike only the first is in the view; the other stays as it was.
                 let shadowed = kept.is_some()
                     && tree.child(id, &child.name).is_some_and(|first| first.name != child.name);
@@ -169,11 +173,12 @@ impl<'a> Builder<'a, '_, '_> {
                         .iter()
                         .find(|link| link.parent == id && link.name == child.name)
                         .and_then(|link| link.short.clone());
-                    if short != slot.short {
-                        self.steps.short_names.push(ShortNameStep {
+                    if short != slot.short || slot.name != child.name {
+                        self.steps.renames.push(RenameStep {
                             node: child.id,
                             parent: id,
                             name: child.name.clone(),
+                            new: slot.name.clone(),
                             short: slot.short.clone(),
                         });
                     }
@@ -367,7 +372,8 @@ impl<'a> Builder<'a, '_, '_> {
             for &(layer, position) in &directory.changes {
                 let manifest = self.layers[layer].manifest;
                 let record = &manifest.directories[position as usize];
-                let DirectoryRole::Changed { security, attributes, times, properties } = record.role else {
+                let DirectoryRole::Changed { security, attributes, times, properties, name: _ } = record.role
+                else {
                     continue;
                 };
                 let Some(changed) = record.metadata.resolve(&manifest.securities) else { continue };

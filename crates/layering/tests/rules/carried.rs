@@ -323,3 +323,30 @@ fn names_of_every_kind_survive() {
         }
     }
 }
+
+#[test]
+fn an_object_id_that_two_layers_bring_is_given_to_one_and_reported() {
+    let lab = lab!();
+    let object = || Property::ObjectId(noise(16, 3).into());
+    lab.os("Windows@1", |disk| {
+        disk.file_with("\\moved.txt", NewFile::new("x").property(object()));
+    });
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.delete("\\moved.txt");
+        disk.file_with("\\A\\moved.txt", NewFile::new("x").property(object()));
+    });
+    lab.app(&on("Windows"), "B@1", |disk| {
+        disk.file("\\moved.txt", "changed where it was");
+    });
+    let image = lab.compose(&on("Windows").with("A").with("B"));
+    assert_eq!(image.text("\\A\\moved.txt"), "x");
+    assert_eq!(image.text("\\moved.txt"), "changed where it was");
+    let holders: Vec<_> =
+        image.entries.values().filter(|found| !found.metadata.properties.is_empty()).collect();
+    assert_eq!(holders.len(), 1, "{holders:#?}");
+    assert_eq!(warned(&image.report.warnings, "object-id-dropped").len(), 1);
+    // Alone each has it.
+    let image = lab.compose(&on("Windows").with("A"));
+    assert_eq!(image.get("\\A\\moved.txt").metadata.properties, [object()]);
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+}

@@ -126,6 +126,30 @@ fn a_file_that_is_renamed_in_case_only_takes_its_new_name_along() {
 }
 
 #[test]
+fn a_directory_whose_name_changed_in_case_only_takes_its_new_name_along() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.directory_with("\\common files", Some("COMMON~1"), 0x10, 0);
+        disk.file("\\common files\\of the os.txt", "os");
+    });
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.rename("\\common files", "\\Common Files");
+        disk.short_name("\\Common Files", Some("COMMON~7"));
+    });
+    assert_eq!(lab.rows("app:A"), ["directory \\Common Files"]);
+    lab.app(&on("Windows"), "B@1", |disk| {
+        disk.file("\\common files\\of B.txt", "b");
+    });
+    // What only adds to a directory says nothing about its name.
+    let image = lab.compose(&on("Windows").with("A").with("B"));
+    let paths: Vec<String> =
+        image.paths().into_iter().filter(|path| path.to_lowercase().starts_with("\\common")).collect();
+    assert_eq!(paths, ["\\Common Files", "\\Common Files\\of B.txt", "\\Common Files\\of the os.txt"]);
+    assert_eq!(image.short("\\Common Files").as_deref(), Some("COMMON~7"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+}
+
+#[test]
 fn a_renamed_directory_is_deletions_and_creations_that_share_their_contents() {
     let lab = lab!();
     let contents: Vec<Vec<u8>> = (0..6).map(|seed| noise(700_000 + seed as usize * 4096, seed)).collect();

@@ -117,3 +117,40 @@ fn growing_an_mbr_disk_keeps_its_signature() {
     assert_eq!(image.disk.table().scheme, disk.table().scheme);
     assert!(image.disk.partition(1).end() > 62 * MIB);
 }
+
+#[test]
+fn reagent_xml_of_a_layer_names_the_new_place_too_and_one_that_cannot_be_updated_is_reported() {
+    let lab = lab!();
+    let disk = with_recovery(&lab);
+    let offset = disk.partition(3).start;
+    let path = "\\Windows\\System32\\Recovery\\ReAgent.xml";
+    // Windows writes the file again now and then; long enough to lie in clusters of its own.
+    fn longer(text: String) -> String {
+        text + &"<!-- state -->".repeat(400)
+    }
+    lab.app(&on("Windows"), "Long@1", |volume| {
+        volume.file(path, longer(reagent(offset)));
+    });
+    lab.app(&on("Windows"), "Short@1", |volume| {
+        volume.file(path, reagent(offset) + " ");
+    });
+    lab.app(&on("Windows"), "Other@1", |volume| {
+        volume.file(path, reagent(4096));
+    });
+    let composed = |layer: &str| {
+        let mut request = lab.compose_request(&on("Windows").with(layer), layer);
+        (request.size, request.recovery) = (Some(64 * MIB), Some(Recovery::Move));
+        let report = lab.engine.compose(&request, &Silent).unwrap();
+        lab.export(layer, report)
+    };
+    for (layer, expected) in [("Long", longer as fn(String) -> String), ("Short", |text| text + " ")] {
+        let image = composed(layer);
+        let place = image.disk.partition(3).start;
+        assert_ne!(place, offset);
+        assert_eq!(image.text(path), expected(reagent(place)), "{layer}");
+        assert_eq!(codes(&image.report.warnings), [""; 0]);
+    }
+    let image = composed("Other");
+    assert_eq!(image.text(path), reagent(4096));
+    assert_eq!(codes(&image.report.warnings), ["recovery-not-updated"]);
+}

@@ -1,7 +1,7 @@
 //! Cancelling, and several users of one store at once.
 
 use crate::bench::*;
-use layering::reference::LayerKind;
+use layering::reference::{LayerKind, ObjectKind};
 use layering::{Engine, Error};
 use operation::{Progress, Silent, Unit};
 use std::collections::BTreeMap;
@@ -144,7 +144,7 @@ fn of_two_that_publish_the_same_name_at_once_exactly_one_wins() {
 }
 
 #[test]
-fn versions_captured_at_the_same_time_are_all_there_in_an_order_that_stays() {
+fn versions_captured_at_the_same_time_get_a_position_each() {
     let lab = lab!();
     lab.os("Windows@1", |_| {});
     let disks = [lab.package(&on("Windows")), lab.package(&on("Windows")), lab.package(&on("Windows"))];
@@ -166,13 +166,18 @@ fn versions_captured_at_the_same_time_are_all_there_in_an_order_that_stays() {
             });
         }
     });
-    // They may have got the same number, as nothing orders them; which of them counts as the latest must not change.
-    let order = lab.list();
-    assert_eq!(order.len(), 4);
-    let again = Engine::open(&store).unwrap().list().unwrap().entries;
-    assert_eq!(again.into_iter().map(|entry| entry.id).collect::<Vec<_>>(), order);
-    let latest = lab.engine.show("app:A").unwrap().summary.id;
-    assert_eq!(order.last(), Some(&latest));
+    let mut positions: Vec<u64> = lab
+        .engine
+        .list()
+        .unwrap()
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == ObjectKind::App)
+        .map(|entry| entry.sequence)
+        .collect();
+    positions.sort_unstable();
+    assert_eq!(positions, [1, 2, 3]);
+    assert_eq!(lab.engine.show("app:A").unwrap().summary.sequence, 3);
 }
 
 #[test]

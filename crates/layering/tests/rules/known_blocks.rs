@@ -139,3 +139,37 @@ fn nothing_done_is_an_empty_layer_and_an_equal_image() {
     let plain = lab.compose(&on("Windows"));
     assert_eq!(lab.compose(&on("Windows").with("A")).report.digest, plain.report.digest);
 }
+
+#[test]
+fn known_blocks_of_another_disk_or_another_state_are_refused() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.file("\\a.bin", noise(300_000, 1));
+    });
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file("\\a\\of A.bin", noise(300_000, 2));
+    });
+    let before = lab.package(&on("Windows"));
+    let other = lab.package(&on("Windows").with("A"));
+    let refusal = |disk: &Disk, blocks| {
+        let request = lab.capture_request(&on("Windows"), LayerKind::App, "B@1", disk);
+        refused(lab.engine.capture_changes(&request, Changes::Known(blocks), &Silent), "not-descended")
+    };
+    // Without its own mark among the changed blocks it would pass for the composite.
+    let message = refusal(&other, BlockSet::new());
+    assert!(message.contains("not among the changed ones"), "{message}");
+    refusal(&other, changed(&before, &other));
+    // What was changed before the counting began.
+    let after = lab.copy(&before);
+    after.edit(|disk| {
+        for number in 0..200 {
+            disk.file(&format!("\\new\\{number}"), "x");
+        }
+    });
+    let later = lab.copy(&after);
+    later.edit(|disk| {
+        disk.file("\\last", "x");
+    });
+    refusal(&later, changed(&after, &later));
+    captured(&lab, &on("Windows"), "B@1", &later, Changes::Known(changed(&before, &later)));
+}

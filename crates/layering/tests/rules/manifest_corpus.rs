@@ -1,9 +1,15 @@
 //! The fuzz corpora replayed: what must hold is in the oracles that the fuzz targets use.
 
+#[path = "../../fuzz/oracles/binary_version.rs"]
+mod binary_version;
+#[path = "../../fuzz/oracles/disk_record.rs"]
+mod disk_record;
 #[path = "../../fuzz/oracles/manifest.rs"]
 mod manifest;
 #[path = "../../fuzz/oracles/names.rs"]
 mod names;
+#[path = "../../fuzz/oracles/reagent.rs"]
+mod reagent;
 
 use layering::manifest::Manifest;
 use std::path::Path;
@@ -33,12 +39,32 @@ fn replay(target: &str, oracle: impl Fn(&[u8])) {
 
 #[test]
 fn the_fuzz_corpus_of_manifests_holds() {
+    // The inputs are worth something only as long as they are manifests.
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/manifest");
+    for name in ["deletions", "directories", "links", "pieces-and-holes", "root"] {
+        Manifest::decode(&std::fs::read(corpus.join(name)).unwrap()).unwrap();
+    }
     replay("manifest", manifest::check);
 }
 
 #[test]
 fn the_fuzz_corpus_of_names_and_patterns_holds() {
     replay("names", names::check);
+}
+
+#[test]
+fn the_fuzz_corpus_of_version_resources_holds() {
+    replay("binary_version", binary_version::check);
+}
+
+#[test]
+fn the_fuzz_corpus_of_reagent_files_holds() {
+    replay("reagent", reagent::check);
+}
+
+#[test]
+fn the_fuzz_corpus_of_disk_records_holds() {
+    replay("disk_record", disk_record::check);
 }
 
 #[test]

@@ -1,37 +1,10 @@
 //! Composition 9 and 10: layers on another version of the OS than they were made on.
 
 use crate::bench::*;
+use sample::binary;
 
-/// The smallest PE file that carries a version resource (Microsoft PE and COFF specification, ".rsrc").
-fn binary(version: [u16; 4], filler: u64) -> Vec<u8> {
-    let mut file = vec![0u8; 0x400];
-    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"MZ");
-    put(0x3c, &0x80u32.to_le_bytes());
-    put(0x80, b"PE\0\0");
-    put(0x86, &1u16.to_le_bytes());
-    put(0x94, &0xf0u16.to_le_bytes());
-    put(0x98, &0x20bu16.to_le_bytes());
-    put(0x98 + 112 + 16, &0x1000u32.to_le_bytes());
-    let section = 0x98 + 0xf0;
-    put(section + 8, &0x200u32.to_le_bytes());
-    put(section + 12, &0x1000u32.to_le_bytes());
-    put(section + 16, &0x200u32.to_le_bytes());
-    put(section + 20, &0x200u32.to_le_bytes());
-    for (at, id, offset) in [(0x200, 16u32, 0x8000_0018u32), (0x218, 1, 0x8000_0030), (0x230, 0x409, 0x48)] {
-        put(at + 14, &1u16.to_le_bytes());
-        put(at + 16, &id.to_le_bytes());
-        put(at + 20, &offset.to_le_bytes());
-    }
-    put(0x248, &0x1060u32.to_le_bytes());
-    put(0x24c, &0x60u32.to_le_bytes());
-    put(0x268, &0xfeef_04bdu32.to_le_bytes());
-    let [a, b, c, d] = version.map(u32::from);
-    put(0x270, &(a << 16 | b).to_le_bytes());
-    put(0x274, &(c << 16 | d).to_le_bytes());
-    file.extend(noise(20_000, filler));
-    file
-}
+#[path = "../../src/binary_version/sample.rs"]
+mod sample;
 
 #[test]
 fn a_file_that_the_os_changed_since_is_reported_and_the_layer_still_wins() {
@@ -96,13 +69,13 @@ fn a_deleted_file_that_the_os_changed_since_is_reported() {
 fn a_binary_of_which_the_os_has_the_higher_version_is_named_with_both() {
     let lab = lab!();
     let first = lab.os("Windows@1", |disk| {
-        disk.file("\\old.dll", binary([10, 0, 1, 0], 1)).file("\\new.dll", binary([10, 0, 1, 0], 1));
+        disk.file("\\old.dll", binary([10, 0, 1, 0])).file("\\new.dll", binary([10, 0, 1, 0]));
     });
     lab.app(&on("Windows@1"), "A@1", |disk| {
-        disk.file("\\old.dll", binary([10, 0, 2, 9], 2)).file("\\new.dll", binary([10, 0, 9, 0], 2));
+        disk.file("\\old.dll", binary([10, 0, 2, 9])).file("\\new.dll", binary([10, 0, 9, 0]));
     });
     lab.os_after(&first, "Windows@2", |disk| {
-        disk.file("\\old.dll", binary([10, 0, 3, 0], 3)).file("\\new.dll", binary([10, 0, 3, 0], 3));
+        disk.file("\\old.dll", binary([10, 0, 3, 0])).file("\\new.dll", binary([10, 0, 3, 0]));
     });
     let report = lab.conflicts(&on("Windows@2").with("A"));
     assert_eq!(warned(&report.warnings, "os-binary-newer"), ["\\old.dll"]);
@@ -116,10 +89,10 @@ fn a_binary_that_the_layer_brought_before_the_os_had_it_is_compared_too() {
     let lab = lab!();
     let first = lab.os("Windows@1", |_| {});
     lab.app(&on("Windows@1"), "A@1", |disk| {
-        disk.file("\\msvcp.dll", binary([14, 0, 0, 0], 1));
+        disk.file("\\msvcp.dll", binary([14, 0, 0, 0]));
     });
     lab.os_after(&first, "Windows@2", |disk| {
-        disk.file("\\msvcp.dll", binary([14, 2, 0, 0], 2));
+        disk.file("\\msvcp.dll", binary([14, 2, 0, 0]));
     });
     let report = lab.conflicts(&on("Windows@2").with("A"));
     assert_eq!(warned(&report.warnings, "os-binary-newer"), ["\\msvcp.dll"]);

@@ -121,3 +121,20 @@ fn layers_work_with_every_version_of_their_os_layer() {
         assert_eq!(image.has("\\Windows\\patch.dll"), os != "Windows@1");
     }
 }
+
+#[test]
+fn what_composing_discarded_does_not_come_back_in_a_new_os_version() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.usn_journal();
+    });
+    // Half of its blocks are zeros, like those of the clusters that the journal had: the disk looks unchanged there.
+    let mut bytes = noise(26 << 20, 1);
+    for block in bytes.chunks_mut(4096).step_by(2) {
+        block.fill(0);
+    }
+    lab.os_version(&on("Windows@1"), "Windows@2", |disk| {
+        disk.file("\\Windows\\everywhere.bin", &bytes);
+    });
+    assert!(lab.compose(&on("Windows@2")).bytes("\\Windows\\everywhere.bin") == bytes);
+}

@@ -47,6 +47,26 @@ fn on_a_collision_the_higher_layer_keeps_its_short_name_and_the_other_gets_the_n
 }
 
 #[test]
+fn entries_can_pass_their_short_names_on_to_each_other() {
+    let lab = lab!();
+    let directory = |disk: &mut Edit, name: &str, short| {
+        disk.directory_with(name, Some(short), 0x10, 0);
+    };
+    lab.os("Windows@1", |disk| {
+        directory(disk, "\\Longname one", "LONGNA~1");
+        directory(disk, "\\Longname two", "LONGNA~2");
+    });
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.short_name("\\Longname one", None).short_name("\\Longname two", Some("LONGNA~1"));
+        disk.short_name("\\Longname one", Some("LONGNA~2"));
+    });
+    let image = lab.compose(&on("Windows").with("A"));
+    assert_eq!(image.short("\\Longname one").as_deref(), Some("LONGNA~2"));
+    assert_eq!(image.short("\\Longname two").as_deref(), Some("LONGNA~1"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+}
+
+#[test]
 fn the_os_gives_way_with_its_short_name_too() {
     let lab = lab!();
     let first = lab.os("Windows@1", |_| {});

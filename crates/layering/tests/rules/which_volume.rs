@@ -1,6 +1,7 @@
 //! "Which volume": the OS volume is found or asked for, and other partitions are left alone.
 
 use crate::bench::*;
+use ::disk::format::{ExportOptions, Format, export};
 use layering::reference::LayerKind;
 use operation::Silent;
 
@@ -12,7 +13,7 @@ fn the_only_ntfs_volume_is_the_os_volume_even_without_windows() {
         volume.file("\\a.txt", "a");
     });
     lab.import("Data@1", &disk);
-    assert_eq!(lab.engine.files("os:Data", None).unwrap().rows.len(), 1);
+    assert_eq!(lab.engine.files("os:Data", None, &Silent).unwrap().rows.len(), 1);
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn of_several_volumes_the_one_with_windows_system32_config_is_the_os_volume() {
         volume.directory("\\windows\\SYSTEM32\\Config").file("\\here.txt", "here");
     });
     lab.import("Windows@1", &disk);
-    let rows = lab.engine.files("os:Windows", Some("\\here.txt")).unwrap().rows;
+    let rows = lab.engine.files("os:Windows", Some("\\here.txt"), &Silent).unwrap().rows;
     assert_eq!(rows.len(), 1);
 }
 
@@ -123,4 +124,60 @@ fn a_change_that_an_app_layer_made_in_another_partition_is_reported_and_not_capt
     assert_eq!(warned(&report.warnings, "other-partition-changed"), ["partition 1 (EFI system partition)"]);
     let image = lab.compose(&on("Windows").with("App"));
     assert_eq!(image.disk.bytes_of(1), disk.bytes_of(1));
+}
+
+#[test]
+fn another_partition_that_changed_is_reported_too_where_metadata_is_trusted_but_not_where_it_is_carried() {
+    let lab = lab!();
+    lab.os("Windows@1", |_| {});
+    let packaging = lab.package(&on("Windows"));
+    packaging.write(packaging.partition(1).start + 4096, b"boot entry");
+    let mut request = lab.capture_request(&on("Windows"), LayerKind::App, "App@1", &packaging);
+    request.trust_metadata = true;
+    let report = lab.engine.capture(&request, &Silent).unwrap();
+    assert_eq!(codes(&report.warnings), ["other-partition-changed"]);
+    // A new OS version has the partition as it came back; it is compared in full, whatever was trusted.
+    let mut request = lab.capture_request(&on("Windows"), LayerKind::Os, "Windows@2", &packaging);
+    request.trust_metadata = true;
+    let report = lab.engine.capture(&request, &Silent).unwrap();
+    assert_eq!(codes(&report.warnings), [""; 0]);
+    assert_eq!(lab.engine.show("os:Windows@2").unwrap().details["captured"]["trust_metadata"], false);
+}
+
+#[test]
+fn a_disk_that_came_back_longer_by_the_rounding_of_its_format_is_captured() {
+    let lab = lab!();
+    let disk = lab.disk();
+    // Not a whole number of MiB, which a fixed VHD has.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&disk.path)
+        .unwrap()
+        .set_len(disk.source().len() + 512 * 77)
+        .unwrap();
+    lab.import("Windows@1", &disk);
+    let raw = lab.package(&on("Windows"));
+    raw.edit(|volume| {
+        volume.file("\\a.txt", "a");
+    });
+    let vhd = lab.fresh("returned.vhd");
+    let options = ExportOptions::new([7; 32]);
+    export(&*raw.source(), Format::Vhd, &vhd, &options, &Silent).unwrap();
+    let vhd = Disk { path: vhd };
+    assert!(vhd.source().len() > raw.source().len());
+    lab.capture(&on("Windows"), LayerKind::App, "A@1", &vhd);
+    assert_eq!(lab.rows("app:A"), ["file \\a.txt"]);
+    lab.capture(&on("Windows"), LayerKind::Os, "Windows@2", &vhd);
+    assert_eq!(lab.compose(&on("Windows@2")).text("\\a.txt"), "a");
+    // Grown on its platform: longer by more, and by something.
+    let grown = lab.copy(&raw);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&grown.path)
+        .unwrap()
+        .set_len(raw.source().len() + 3 * MIB)
+        .unwrap();
+    grown.write(raw.source().len() + MIB, b"written behind the old end");
+    lab.capture(&on("Windows@1"), LayerKind::App, "A@2", &grown);
+    assert_eq!(lab.rows("app:A@2"), ["file \\a.txt"]);
 }

@@ -14,7 +14,7 @@
 //! full length, and the clusters that go with a removed stream are discarded: what they held before cannot shine
 //! through.
 //!
-//! **Missing on purpose:** renaming (a link and an unlink do it), quotas, USN records (the journal is to be removed:
+//! **Missing on purpose:** moving and renaming (a link and an unlink do it) but for the case of a name, quotas, USN records (the journal is to be removed:
 //! [`NtfsEditor::remove_usn_journal`]), transactions, undo. [`grow()`] makes a volume longer; nothing makes one shorter.
 
 mod attributes;
@@ -136,14 +136,15 @@ impl<D: BlockDevice + 'static> VolumeEditor for NtfsEditor<D> {
         self.editor.set_streams(node, streams)
     }
 
-    fn set_short_name(
+    fn rename(
         &mut self,
         node: FileId,
         parent: FileId,
         name: &Name,
+        new: &Name,
         short: Option<&Name>,
     ) -> Result<()> {
-        self.editor.set_short_name(node, parent, name, short)
+        self.editor.rename(node, parent, name, new, short)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

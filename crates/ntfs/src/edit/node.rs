@@ -268,20 +268,26 @@ impl Editor {
         self.close_node(inode)
     }
 
-    pub(super) fn set_short_name(
+    pub(super) fn rename(
         &mut self,
         node: FileId,
         parent: FileId,
         name: &Name,
+        new: &Name,
         short: Option<&Name>,
     ) -> Result<()> {
-        let pair = self.name_pair(name, short)?;
+        let what = format!("the name {name}");
+        let old_units = units(name)?;
+        let pair = self.name_pair(new, short)?;
+        let new_units = &pair[0].1;
+        if !same(self.volume.upcase(), &old_units, new_units) {
+            let reason = format!("{new} is another name to the volume, not the same in another case");
+            return Err(Error::NotExpressible { what, reason });
+        }
         let inode = self.node(node)?;
         let mut names = self.file_names(inode)?;
-        let what = format!("the short name of {name}");
-        let long_units = &pair[0].1;
         let Some(long) = names.iter().position(|found| {
-            found.parent() == parent.0 && found.namespace() != namespace::DOS && found.units() == *long_units
+            found.parent() == parent.0 && found.namespace() != namespace::DOS && found.units() == old_units
         }) else {
             self.close_node(inode)?;
             let reason = format!("node {} has no such name in directory {}", node.0, parent.0);
@@ -312,17 +318,27 @@ impl Editor {
             inode.set_names(inode.names().saturating_sub(1));
         }
         let before = long.0.clone();
-        long.set_duplicated(&self.duplicated(inode)?);
-        long.set_namespace(pair[0].0);
+        let duplicated = self.duplicated(inode)?;
+        if *new_units == old_units {
+            long.set_duplicated(&duplicated);
+            long.set_namespace(pair[0].0);
+            let updated = NameIndex(dir).update(&long.0);
+            self.check("change a name", &what, updated)?;
+        } else {
+            // The index compares case where nothing else differs, so the entry is another one.
+            let removed = NameIndex(dir).remove(&before);
+            self.check("remove a name", &what, removed)?;
+            self.forget_name(&old_units);
+            long = FileName::new(dir.reference(), pair[0].0, new_units, &duplicated);
+            self.insert_name(dir, &long, new_units, inode.reference(), new)?;
+        }
+        // Names that are the same but for case are equally long.
         self.change_attribute(inode, kind::FILE_NAME, |value| {
             if value == before {
                 value.copy_from_slice(&long.0);
             }
         })?;
-        let updated = NameIndex(dir).update(&long.0);
-        self.check("change a name", &what, updated)?;
         if let [_, (namespace, units)] = &pair[..] {
-            let duplicated = self.duplicated(inode)?;
             let file_name = FileName::new(dir.reference(), *namespace, units, &duplicated);
             let added = inode.add_resident(&self.volume, kind::FILE_NAME, &[], &file_name.0, 0);
             self.check("name", &what, added)?;

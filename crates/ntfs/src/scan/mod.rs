@@ -4,11 +4,8 @@
 //! again; whether they do is the business of [`check`](crate::check). A tree that comes out of here is sound: every
 //! parent is a directory that exists, no directory lies in itself, every name is a name.
 
-mod changed;
 mod hierarchy;
 mod node;
-
-pub use changed::changed_records;
 
 use crate::inode::Inode;
 use crate::mft::{Extent, Mft, Visitor, system};
@@ -16,7 +13,7 @@ use crate::{secure, upcase};
 use disk::ByteSource;
 use hierarchy::Candidate;
 use operation::{Progress, Unit};
-use volume::{Error, FileId, Result, Tree};
+use volume::{Error, FileId, Node, Result, Tree};
 
 /// Reads every file and directory that a user can see. The volume's own metadata files ($MFT, $Extend, ...) are left
 /// out.
@@ -33,6 +30,18 @@ pub fn scan(source: &dyn ByteSource, progress: &dyn Progress) -> Result<Tree> {
     mft.stream(Extent::Used, progress, &mut collector)?;
     let nodes = hierarchy::visible(collector.candidates)?;
     Ok(Tree::new(FileId(system::ROOT), nodes, Some(upcase)))
+}
+
+/// Reads one file by its number, and nothing of the others. Its place in the tree is not looked at.
+///
+/// # Errors
+/// Those of [`scan`], and [`Error::Corrupt`] when no file has this number.
+pub fn file(source: &dyn ByteSource, id: FileId) -> Result<Node> {
+    let mft = Mft::open(source)?;
+    let inode = mft.inode(id.0)?;
+    let candidate =
+        node::Builder::new(&mft, secure::load(&mft)?).candidate(&inode.inode(&inode.attributes()?))?;
+    Ok(candidate.node)
 }
 
 struct Collector<'m, 's> {

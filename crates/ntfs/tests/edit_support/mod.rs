@@ -272,9 +272,6 @@ pub fn dissect(test: &str, memory: &Memory) -> Option<Dump> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     let problems = value["problems"].as_array().unwrap();
-    if !problems.is_empty() && std::env::var_os("KEEP_IMAGE").is_some() {
-        memory.save(Path::new("/tmp/edit-failed.img"));
-    }
     assert!(problems.is_empty(), "dissect.ntfs finds {} problems: {problems:#?}", problems.len());
     Some(Dump(value))
 }

@@ -24,11 +24,19 @@ pub(super) struct Target {
     /// The same file, opened for writing past the page cache, where the file system has that. An image is written once
     /// and larger than what others keep in the cache, and pages for it are no cheaper than the writing itself.
     direct: Option<File>,
-    /// The length that the file has at least, bytes.
-    len: Mutex<u64>,
+    noted: Mutex<Noted>,
     out: PathBuf,
     directory: PathBuf,
     overwrite: bool,
+}
+
+/// What is known of the length of the file while several threads write, bytes.
+#[derive(Default)]
+struct Noted {
+    /// It was made so long.
+    set: u64,
+    /// No write reaches further, neither one that is done nor one that goes on.
+    end: u64,
 }
 
 impl Target {
@@ -52,7 +60,7 @@ impl Target {
             .custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed())
             .open(file.path())
             .ok();
-        Ok(Target { file, direct, len: Mutex::new(0), out: out.to_owned(), directory, overwrite })
+        Ok(Target { file, direct, noted: Mutex::default(), out: out.to_owned(), directory, overwrite })
     }
 
     /// Whether writes can go past the page cache. Then several threads that write at once are faster than one.
@@ -66,10 +74,11 @@ impl Target {
 
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
         let fail = |source| failure(&self.out, source);
+        self.reaches(at + bytes.len() as u64, false).map_err(fail)?;
         let rest = match self.direct_part(at, bytes) {
             None => 0,
             Some((direct, len)) => {
-                self.grow(at + len as u64).map_err(fail)?;
+                self.reaches(at + len as u64, true).map_err(fail)?;
                 match direct.write_all_at(&bytes[..len], at) {
                     Ok(()) => len,
                     // The file system has the flag, and not the operation at this place.
@@ -90,14 +99,16 @@ impl Target {
         (len >= DIRECT_MIN && aligned).then_some((direct, len))
     }
 
-    /// Makes the file reach to `end` at least.
-    fn grow(&self, end: u64) -> io::Result<()> {
-        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
-        if *len < end {
-            let to = end.next_multiple_of(GROW);
+    /// Takes note, before it happens, that the file will reach to `end`; where asked, makes it that long ahead. Only
+    /// what is longer than all that was noted is set: nobody's bytes are cut off.
+    fn reaches(&self, end: u64, ahead: bool) -> io::Result<()> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.set < end && ahead {
+            let to = end.max(noted.end).next_multiple_of(GROW);
             self.file.as_file().set_len(to)?;
-            *len = to;
+            (noted.set, noted.end) = (to, to);
         }
+        noted.end = noted.end.max(end);
         Ok(())
     }
 
@@ -105,6 +116,7 @@ impl Target {
     pub(super) fn share(&self, at: u64, file: &File, from: u64, len: u64) -> Result<()> {
         let (mut from, mut at) = (from, at);
         let end = at + len;
+        self.reaches(end, false).map_err(|source| failure(&self.out, source))?;
         while at < end {
             let left = usize::try_from(end - at).unwrap_or(usize::MAX);
             match rustix::fs::copy_file_range(file, Some(&mut from), self.file.as_file(), Some(&mut at), left)
@@ -179,5 +191,20 @@ mod tests {
         }
         target.complete(expected.len() as u64).unwrap();
         assert!(std::fs::read(&out).unwrap() == expected);
+    }
+
+    #[test]
+    fn what_is_written_or_noted_further_ahead_is_not_cut_off_by_making_the_file_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("image");
+        let target = Target::create(&out, false).unwrap();
+        let bytes = AlignedBuffer::new(DIRECT_MIN);
+        target.write(GROW + DIRECT_MIN as u64, b"the end of the disk").unwrap();
+        target.write(0, &bytes).unwrap();
+        target.write(2 * GROW, &bytes).unwrap();
+        target.complete(4 * GROW).unwrap();
+        let mut read = [0; 19];
+        File::open(&out).unwrap().read_exact_at(&mut read, GROW + DIRECT_MIN as u64).unwrap();
+        assert_eq!(&read, b"the end of the disk");
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Checked {
     pub(super) needs_conversion: Option<&'static str>,
 }
 
-pub(super) fn check(file: &ImageFile, options: &OpenOptions) -> Result<Checked> {
+pub(super) fn check(file: &ImageFile, options: &OpenOptions<'_>) -> Result<Checked> {
     let mut header = [0; HEADER_LEN];
     let there = file.len().min(HEADER_LEN as u64) as usize;
     if there < 72 {
@@ -134,8 +134,7 @@ impl Tables<'_> {
         }
         let mut level1 = vec![0; (level1_entries * 8) as usize];
         self.file.read(level1_offset, &mut level1, "the level 1 table")?;
-        // Only what is really in the file adds to this list: it cannot outgrow it.
-        let mut used = Vec::new();
+        let mut used = Used::new(self.file.len(), self.cluster);
         let mut places = Vec::new();
         let mut level2 = vec![0; self.cluster as usize];
         for (index, raw) in (0u64..).zip(level1.chunks_exact(8)) {
@@ -147,15 +146,18 @@ impl Tables<'_> {
                 continue;
             }
             self.aligned(at, "a level 2 table")?;
-            used.push(at);
+            used.add(self.file, at)?;
             self.file.read(at, &mut level2, "a level 2 table")?;
             for (entry, raw) in (0u64..).zip(level2.chunks_exact(self.entry as usize)) {
                 self.check_entry(index * per_table + entry, be_u64(raw, 0), &mut used)?;
             }
         }
         let at = (level1_entries * 8).div_ceil(self.cluster);
-        used.extend((0..at).map(|cluster| level1_offset + cluster * self.cluster));
-        used.push(0);
+        for cluster in 0..at {
+            used.add(self.file, level1_offset + cluster * self.cluster)?;
+        }
+        used.add(self.file, 0)?;
+        let mut used = used.places;
         used.sort_unstable();
         match used.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => {
@@ -165,7 +167,7 @@ impl Tables<'_> {
         }
     }
 
-    fn check_entry(&self, number: u64, entry: u64, used: &mut Vec<u64>) -> Result<()> {
+    fn check_entry(&self, number: u64, entry: u64, used: &mut Used) -> Result<()> {
         let start = number.saturating_mul(self.cluster);
         if entry & COMPRESSED != 0 {
             let (at, len) = compressed_range(entry, self.bits);
@@ -189,7 +191,7 @@ impl Tables<'_> {
             return Ok(());
         }
         self.aligned(at, "a cluster")?;
-        used.push(at);
+        used.add(self.file, at)?;
         // What lies behind the end of the disk need not be in the file.
         let needed = at.saturating_add(self.cluster.min(self.disk - start));
         if needed > self.file.len() {
@@ -205,5 +207,29 @@ impl Tables<'_> {
                 .file
                 .corrupt(format!("{what} is said to be at byte {at}, which is no cluster's place"))),
         }
+    }
+}
+
+/// Places of the file that something was found at, not more of them than it has.
+struct Used {
+    places: Vec<u64>,
+    max: usize,
+}
+
+impl Used {
+    fn new(file_len: u64, cluster: u64) -> Used {
+        Used { places: Vec::new(), max: usize::try_from(file_len.div_ceil(cluster)).unwrap_or(usize::MAX) }
+    }
+
+    /// Adds a place. When there are more than fit into the file, some were named twice: a small file must not make
+    /// the list long.
+    fn add(&mut self, file: &ImageFile, at: u64) -> Result<()> {
+        if self.places.len() > self.max {
+            return Err(
+                file.corrupt(format!("the cluster at byte {at} of the file, or another, is used twice"))
+            );
+        }
+        self.places.push(at);
+        Ok(())
     }
 }

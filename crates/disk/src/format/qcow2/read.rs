@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Level 2 entries that are read at a time.
 const ENTRIES_AT_ONCE: u64 = 512;
 
-pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions) -> Result<OpenedDisk> {
+pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions<'_>) -> Result<OpenedDisk> {
     let checked = check(&file, options)?;
     if let Some(feature) = checked.needs_conversion {
         return qemu_img::convert(&file, Format::Qcow2, feature, options);

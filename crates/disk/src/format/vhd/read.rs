@@ -143,28 +143,20 @@ impl ByteSource for DynamicSource {
         self.len
     }
 
-    fn read_exact_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         check_bounds(self.len, offset, buf.len())?;
-        while !buf.is_empty() {
-            let piece = self.table.piece(offset, buf.len() as u64);
-            let (part, rest) = std::mem::take(&mut buf).split_at_mut(piece.len as usize);
-            match piece.at {
-                None => part.fill(0),
-                Some(at) => {
-                    self.file.file().read_exact_at(part, at + piece.within)?;
-                    let (first, last) = (piece.within / SECTOR, (piece.within + piece.len - 1) / SECTOR);
-                    let bits = self.bits(at, first, last)?;
-                    for sector in (first..=last).filter(|&sector| !is_set(&bits, first, sector)) {
-                        let from = (sector * SECTOR).max(piece.within) - piece.within;
-                        let to = ((sector + 1) * SECTOR - piece.within).min(piece.len);
-                        part[from as usize..to as usize].fill(0);
-                    }
-                }
+        self.table.read(offset, buf, |at, within, part| {
+            let len = part.len() as u64;
+            self.file.file().read_exact_at(part, at + within)?;
+            let (first, last) = (within / SECTOR, (within + len - 1) / SECTOR);
+            let bits = self.bits(at, first, last)?;
+            for sector in (first..=last).filter(|&sector| !is_set(&bits, first, sector)) {
+                let from = (sector * SECTOR).max(within) - within;
+                let to = ((sector + 1) * SECTOR - within).min(len);
+                part[from as usize..to as usize].fill(0);
             }
-            offset += piece.len;
-            buf = rest;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {

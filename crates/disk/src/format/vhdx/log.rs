@@ -132,6 +132,9 @@ struct Entry {
     last_len: u64,
 }
 
+/// More than a file with a disk of 64 TiB, the longest there is, can need, bytes.
+const MAX_FILE: u64 = 1 << 47;
+
 /// Applies the log of `file`, `len` bytes at `offset`, whose entries carry `id`.
 pub(super) fn replay(file: ImageFile, offset: u64, len: u32, id: [u8; 16]) -> Result<Replayed> {
     if len == 0 || !u64::from(len).is_multiple_of(MIB) || offset < MIB || !offset.is_multiple_of(MIB) {
@@ -152,6 +155,10 @@ pub(super) fn replay(file: ImageFile, offset: u64, len: u32, id: [u8; 16]) -> Re
     for entry in &entries {
         if replayed.file.len() < entry.flushed_len {
             return Err(replayed.file.truncated("the part that the log relies on", entry.flushed_len));
+        }
+        if entry.last_len > MAX_FILE {
+            let said = format!("its log says that it has {} bytes", entry.last_len);
+            return Err(replayed.file.corrupt(said));
         }
         replayed.len = replayed.len.max(entry.last_len);
         log.apply(entry, &mut replayed)?;

@@ -253,19 +253,9 @@ impl ByteSource for VhdxSource {
         self.len
     }
 
-    fn read_exact_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         check_bounds(self.len, offset, buf.len())?;
-        while !buf.is_empty() {
-            let piece = self.table.piece(offset, buf.len() as u64);
-            let (part, rest) = std::mem::take(&mut buf).split_at_mut(piece.len as usize);
-            match piece.at {
-                Some(at) => self.file.read_io(at + piece.within, part)?,
-                None => part.fill(0),
-            }
-            offset += piece.len;
-            buf = rest;
-        }
-        Ok(())
+        self.table.read(offset, buf, |at, within, part| self.file.read_io(at + within, part))
     }
 
     fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {

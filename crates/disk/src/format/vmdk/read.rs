@@ -21,7 +21,7 @@ const MAX_DESCRIPTOR: u64 = 1 << 20;
 /// Bytes before the data of a compressed grain.
 const MARKER_LEN: u64 = 12;
 
-pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions) -> Result<OpenedDisk> {
+pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions<'_>) -> Result<OpenedDisk> {
     let mut start = [0; 4];
     file.read(0, &mut start, "the header")?;
     if start != *MAGIC {
@@ -60,7 +60,7 @@ pub(in crate::format) fn open(file: ImageFile, options: &OpenOptions) -> Result<
 }
 
 /// Opens a disk that consists of several files, if that is allowed.
-fn open_described(file: &ImageFile, reference: &str, options: &OpenOptions) -> Result<OpenedDisk> {
+fn open_described(file: &ImageFile, reference: &str, options: &OpenOptions<'_>) -> Result<OpenedDisk> {
     match options.allow_backing {
         true => qemu_img::convert(file, Format::Vmdk, "references to other files", options),
         false => Err(file.backing(reference)),
@@ -211,20 +211,29 @@ impl SparseSource {
     /// Checks that all tables and grains are in the file and that none is used twice.
     fn check(&self) -> Result<()> {
         let file = &self.file;
-        // Only what is really in the file adds to this list: it cannot outgrow it.
         let mut used = Vec::new();
+        // When more sectors are named than fit into the file, some were named twice: a small file must not make the
+        // list long.
+        let sectors = file.len().div_ceil(SECTOR);
+        let add = |used: &mut Vec<u32>, sector: u32| {
+            if used.len() as u64 > sectors {
+                return Err(file.corrupt(format!("sector {sector} of the file, or another, is used twice")));
+            }
+            used.push(sector);
+            Ok(())
+        };
         for (number, &sector) in (0u64..).zip(&self.directory) {
             if sector == 0 {
                 continue;
             }
-            used.push(sector);
+            add(&mut used, sector)?;
             let mut raw = vec![0; (self.table_entries * 4) as usize];
             file.read(u64::from(sector) * SECTOR, &mut raw, "a grain table")?;
             for (index, entry) in (0u64..).zip(raw.chunks_exact(4)) {
                 let grain = number * self.table_entries + index;
                 let start = grain * self.grain;
                 let Some(at) = self.place(le_u32(entry, 0)).filter(|_| start < self.len) else { continue };
-                used.push((at / SECTOR) as u32);
+                add(&mut used, (at / SECTOR) as u32)?;
                 let needed = match self.compressed {
                     true => at + MARKER_LEN + self.compressed_len(at, grain)?,
                     false => at + self.grain.min(self.len - start),

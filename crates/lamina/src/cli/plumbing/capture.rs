@@ -47,7 +47,14 @@ pub(super) struct CaptureArgs {
     /// recorded in the version.
     #[arg(long)]
     trust_metadata: bool,
-    /// Capture in spite of a finding that may be overridden; the reason is recorded in the version
+    /// Follow the image's reference to a backing file
+    ///
+    /// Refused otherwise: an image from elsewhere could name any file of this machine.
+    #[arg(long)]
+    allow_backing: bool,
+    /// Reason for capturing in spite of a finding that may be overridden; recorded in the version
+    ///
+    /// None of today's refusals can be overridden.
     #[arg(long = "override", value_name = "REASON")]
     override_reason: Option<String>,
 }
@@ -64,6 +71,7 @@ impl CaptureArgs {
                 max_size: self.max_size,
             },
             trust_metadata: self.trust_metadata,
+            allow_backing: self.allow_backing,
             override_reason: self.override_reason,
         })
     }

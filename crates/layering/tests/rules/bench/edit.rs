@@ -400,6 +400,10 @@ impl Edit {
             return self;
         }
         let prefix = self.folded(&from);
+        if prefix == self.folded(&to) {
+            self.write_name(&from, to.last().unwrap(), None);
+            return self;
+        }
         let mut below: Vec<(Path, Entry)> = self
             .nodes
             .iter()
@@ -441,10 +445,18 @@ impl Edit {
     pub fn short_name(&mut self, text: &str, short: Option<&str>) -> &mut Edit {
         let path = path(text);
         let entry = self.entry(&path).unwrap();
+        self.write_name(&path, &entry.name, short);
+        self
+    }
+
+    /// Writes a name in another case, with another short name or none.
+    fn write_name(&mut self, path: &[Name], new: &Name, short: Option<&str>) {
+        let entry = self.entry(path).unwrap();
         let parent = self.id(&path[..path.len() - 1]);
         let short = short.map(Name::from);
-        self.editor.set_short_name(entry.id, parent, &entry.name, short.as_ref()).unwrap();
-        self
+        self.editor.rename(entry.id, parent, &entry.name, new, short.as_ref()).unwrap();
+        let folded = self.folded(path);
+        self.nodes.get_mut(&folded).unwrap().name = new.clone();
     }
 
     /// Every folded path, parents first.

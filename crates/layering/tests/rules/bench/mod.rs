@@ -15,7 +15,7 @@ pub mod edit;
 pub mod snapshot;
 
 pub use self::disk::{Disk, MIB, Part, WINDOWS};
-pub use edit::{Body, Edit, NewFile, descriptor, noise, tick};
+pub use edit::{Body, Edit, NewFile, descriptor, noise, show, tick};
 pub use snapshot::Snapshot;
 
 use ::disk::format::Format;
@@ -182,6 +182,7 @@ impl Lab {
             disk: disk.path.clone(),
             version: VersionSpec { kind, name, version, max_size: None },
             trust_metadata: false,
+            allow_backing: false,
             override_reason: None,
         }
     }
@@ -257,12 +258,12 @@ impl Lab {
             RowKind::Link => "link",
             RowKind::Deletion => "deletion",
         };
-        let rows = self.engine.files(reference, None).unwrap().rows;
+        let rows = self.engine.files(reference, None, &Silent).unwrap().rows;
         rows.iter().map(|row| format!("{} {}", kinds(row), row.path)).collect()
     }
 
     pub fn conflicts(&self, spec: &Spec) -> ConflictsReport {
-        self.engine.conflicts(&spec.0).unwrap()
+        self.engine.conflicts(&spec.0, &Silent).unwrap()
     }
 
     /// The references of everything in the store.

@@ -1,30 +1,31 @@
 //! Capturing: what changed on a returned packaging disk becomes a layer version.
 
+mod os_version;
+mod returned;
+
 use crate::catalog::{Catalog, Version, now, put_disk, put_manifest};
 use crate::changed_blocks::changed_blocks;
-use crate::compose::{Layer, OsDisk, compose, store_frozen};
+use crate::compose::{Layer, OsDisk, compose};
 use crate::contents::{BaseBlobs, Equality, ReturnedContents};
-use crate::difference::difference;
+use crate::difference::{Difference, Scope, difference};
 use crate::error::Rule;
-use crate::import::{store_changes, worth_storing};
 use crate::manifest::{DirectoryRole, Manifest, Piece};
 use crate::marker::Marker;
 use crate::never_captured::NeverCaptured;
-use crate::os_volume::OsVolume;
 use crate::placement::Placement;
 use crate::plan::{PlanLayer, exists_after, warning};
-use crate::record::{Captured, DiskRecord, ENGINE, VersionRecord};
+use crate::record::{Captured, DiskRecord, ENGINE, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
 use crate::report::Warning;
 use crate::successor::successor;
 use crate::{Error, Result};
-use disk::partition::PartitionTable;
-use disk::{BlockSet, ByteSource, ExtentMap, Overlay, PageBudget, Window};
-use ntfs_volume::edit::NtfsEditor;
-use operation::{Progress, Silent};
+use disk::{BlockSet, ByteSource, ExtentMap};
+use operation::Progress;
+use os_version::store_os;
+use returned::{Origin, Returned, elsewhere, within};
 use std::sync::Arc;
 use store::{ObjectId, Session};
-use volume::{FileId, Name, Tree, VolumeEditor};
+use volume::{Name, Tree};
 
 /// How the changes on a returned disk are found.
 #[derive(Debug, Clone)]
@@ -80,13 +81,6 @@ pub(crate) struct CapturedVersion {
     pub(crate) read: u64,
 }
 
-/// A returned disk, found its way around in.
-struct Returned {
-    disk: Arc<dyn ByteSource>,
-    volume: OsVolume,
-    tree: Tree,
-}
-
 /// Captures a version from `disk`, which was made from `composite`. `disk_name` is what messages call it.
 #[expect(clippy::too_many_arguments, reason = "one call, from the engine")]
 pub(crate) fn capture(
@@ -100,7 +94,7 @@ pub(crate) fn capture(
     never: &NeverCaptured,
     progress: &dyn Progress,
 ) -> Result<CapturedVersion> {
-    let sequence = catalog.vacant(new.kind, &new.layer, &new.version)?;
+    catalog.vacant(new.kind, &new.layer, &new.version)?;
     let marker = composite.marker();
     let layers = composite.layers(catalog)?;
     let os = OsDisk::open(session, catalog, &composite.os)?;
@@ -110,19 +104,28 @@ pub(crate) fn capture(
     let base_map = composed.frozen.map.clone();
     let dirty = composed.frozen.dirty.blocks();
     let base: Arc<dyn ByteSource> = Arc::new(composed.frozen);
-    let returned = open_returned(disk, disk_name, &base, &base_volume, &marker)?;
+    let origin = Origin { disk: &base, volume: &base_volume, marker: &marker, written: &dirty };
+    let known = match &changes {
+        Changes::Known(blocks) => Some(blocks),
+        Changes::Compare | Changes::TrustMetadata => None,
+    };
+    let returned = Returned::open(disk, disk_name, &origin, known, progress)?;
+    // A disk that is kept block by block has to be compared block by block.
+    let whole_disk = new.kind == LayerKind::Os && composite.platform.is_none();
 
     let mut warnings = Vec::new();
     let (equality, mut read, changed) = match changes {
-        Changes::TrustMetadata => (Equality::TrustMetadata, 0, None),
+        Changes::TrustMetadata if !whole_disk => (Equality::TrustMetadata, 0, None),
         Changes::Known(blocks) => (within(&blocks, &returned.volume), 0, Some(blocks)),
-        Changes::Compare => {
+        Changes::Compare | Changes::TrustMetadata => {
             let (blocks, read) = changed_blocks(&*base, &*returned.disk, progress)?;
             (within(&blocks, &returned.volume), read, Some(blocks))
         }
     };
-    if let Some(changed) = &changed {
-        warnings.extend(changes_elsewhere(changed, &returned.volume));
+    if !whole_disk {
+        let (changed, more) = elsewhere(&base, &returned, changed.as_ref(), progress)?;
+        read += more;
+        warnings.extend(changed);
     }
     let captured = Captured {
         os: composite.os.pinned(),
@@ -136,7 +139,7 @@ pub(crate) fn capture(
         kind: new.kind,
         layer: new.layer.clone(),
         version: new.version.clone(),
-        sequence,
+        sequence: UNPUBLISHED,
         created: now(),
         engine: ENGINE.to_owned(),
         os_layer: (new.kind != LayerKind::Os).then(|| composite.os.os_layer().clone()),
@@ -150,23 +153,16 @@ pub(crate) fn capture(
         warnings: Vec::new(),
     };
 
-    if new.kind == LayerKind::Os && composite.platform.is_none() {
-        let mut changed = match changed {
-            Some(changed) => changed,
-            // A disk that is kept block by block has to be compared block by block.
-            None => {
-                let (blocks, bytes) = changed_blocks(&*base, &*returned.disk, progress)?;
-                read += bytes;
-                blocks
-            }
-        };
+    if let Some(mut changed) = changed.clone().filter(|_| whole_disk) {
         // Where the mark was written the composite is not what the OS version has.
         changed.union(&dirty);
-        let base_record = catalog.os_disk(&composite.os)?;
-        let stored = store_os(session, &base_record, &returned, changed, never, progress)?;
-        check_size(&new, stored.stored)?;
+        // Shared with the composite and not with the OS version: what composing discarded is still in that.
+        let extents = placement.extents(&base_map)?;
+        let shared = DiskRecord { len: base_map.len(), extents };
+        let stored = store_os(session, &shared, &returned, changed, never, progress)?;
+        check_size(&new, stored.added)?;
         let record = VersionRecord {
-            size: stored.stored,
+            size: stored.added,
             files: stored.files,
             directories: stored.directories,
             body: put_disk(session, &stored.record)?,
@@ -191,7 +187,14 @@ pub(crate) fn capture(
     };
     let mut contents =
         ReturnedContents::new(&base_window, &new_window, equality, &mut blobs, &mut writer, progress);
-    let change = difference(&base_tree, &returned.tree, never, &mut contents, progress)?;
+    let scope = Scope { never, without_os_only: new.kind != LayerKind::Os };
+    let Difference { manifest: change, os_only } =
+        difference(&base_tree, &returned.tree, scope, &mut contents, progress)?;
+    if !os_only.is_empty() {
+        let message = "changed on the packaging disk, but part of the OS layer alone (local users, groups and \
+                       secrets; boot configuration)";
+        warnings.push(warning("hive-left-out", message, os_only));
+    }
     let (stored, kept) = (contents.stored, contents.kept);
     read += contents.read;
     check_size(&new, kept)?;
@@ -208,7 +211,7 @@ pub(crate) fn capture(
         let disk = composed.store(session, progress)?;
         let facts = catalog.disk(disk.object)?;
         let os = OsDisk::of(session, &facts, Some(volume), "the new OS version".into())?;
-        let tree = os.volume.scan(&os.source(), "the new OS version")?;
+        let tree = os.volume.scan(&os.source(), "the new OS version", progress)?;
         let (files, directories) = counts(&tree);
         let os_volume = Some(volume);
         VersionRecord { size: kept, files, directories, body: disk.object, os_volume, warnings, ..blank }
@@ -221,7 +224,7 @@ pub(crate) fn capture(
                     .map(|version| Layer::load(catalog, version, &composite.os))
                     .collect::<Result<_>>()?;
                 let os = OsDisk::open(session, catalog, &composite.os)?;
-                let tree = os.volume.scan(&os.source(), &os.reference)?;
+                let tree = os.volume.scan(&os.source(), &os.reference, progress)?;
                 let plan_layers: Vec<PlanLayer<'_>> = below.iter().map(plan_layer).collect();
                 let exists = exists_after(&tree, &plan_layers)?;
                 successor(&catalog.manifest(base)?, &change, &tree, exists)
@@ -260,79 +263,6 @@ fn check_size(new: &NewVersion, added: u64) -> Result<()> {
         return Err(Rule::TooLarge { what, added, max: new.max_size }.into());
     }
     Ok(())
-}
-
-/// Opens a returned disk and refuses one that was not made from the composite, or was not shut down.
-fn open_returned(
-    disk: Arc<dyn ByteSource>,
-    name: &str,
-    base: &Arc<dyn ByteSource>,
-    base_volume: &OsVolume,
-    marker: &Marker,
-) -> Result<Returned> {
-    let not_descended = |reason: String| Error::from(Rule::NotDescended { disk: name.to_owned(), reason });
-    if disk.len() < base.len() {
-        return Err(not_descended(format!("it has {} bytes, the composite {}", disk.len(), base.len())));
-    }
-    let table = PartitionTable::read(&*disk)
-        .map_err(|source| Error::Partition { context: name.to_owned(), source })?;
-    if table.scheme != base_volume.table.scheme {
-        return Err(not_descended("its partition table has another identity".into()));
-    }
-    let number = base_volume.partition.number;
-    let partition = table.partition(number).filter(|partition| {
-        partition.start == base_volume.partition.start && partition.guid == base_volume.partition.guid
-    });
-    let Some(partition) = partition.cloned() else {
-        return Err(not_descended(format!("partition {number} is not where the OS volume was")));
-    };
-    let volume = OsVolume { table, partition };
-    let context = volume.context(name);
-    let window = volume.window(&disk)?;
-    let facts = ntfs_volume::facts(&window).map_err(Error::volume(context.clone()))?;
-    let ours = ntfs_volume::facts(&base_volume.window(base)?).map_err(Error::volume("the composite"))?;
-    if facts.serial != ours.serial {
-        return Err(not_descended("its OS volume has another serial number".into()));
-    }
-    let tree = ntfs_volume::scan::scan(&window, &Silent).map_err(Error::volume(context.clone()))?;
-    ntfs_volume::gate::check_state(&window).map_err(Error::volume(context))?;
-    match Marker::read(&window, &tree)? {
-        None => Err(not_descended(format!("{} is missing from its root", crate::marker::FILE))),
-        Some(found) if found.composite != marker.composite => {
-            let made_of = found.contains.join(" + ");
-            Err(not_descended(format!(
-                "it was made from {made_of}, not from {}",
-                marker.contains.join(" + ")
-            )))
-        }
-        Some(_) => Ok(Returned { disk, volume, tree }),
-    }
-}
-
-/// The part of a set of ranges of the disk that lies in the OS volume, in its terms.
-fn within(blocks: &BlockSet, volume: &OsVolume) -> Equality {
-    let (start, end) = (volume.partition.start, volume.partition.end());
-    let inside = blocks.iter().filter(|range| range.start < end && range.end > start);
-    Equality::Changed(
-        inside.map(|range| range.start.max(start) - start..range.end.min(end) - start).collect(),
-    )
-}
-
-/// Other partitions are carried byte for byte: a change there is reported, not captured.
-fn changes_elsewhere(changed: &BlockSet, volume: &OsVolume) -> Vec<Warning> {
-    let others = volume.table.partitions.iter().filter(|other| other.number != volume.partition.number);
-    let touched: Vec<String> = others
-        .filter(|other| changed.intersects(other.start..other.end()))
-        .map(|other| format!("partition {} ({})", other.number, other.kind))
-        .collect();
-    if touched.is_empty() {
-        return Vec::new();
-    }
-    vec![warning(
-        "other-partition-changed",
-        "changed on the packaging disk, but not part of the layer",
-        touched,
-    )]
 }
 
 /// Files that both the change and a packaging platform layer (the only layer below an OS version) touched.
@@ -400,76 +330,6 @@ impl BaseBlobs for StoredBase<'_, '_> {
         }
         Ok(Some(pieces))
     }
-}
-
-/// A new OS version that is stored.
-struct StoredOs {
-    record: DiskRecord,
-    stored: u64,
-    read: u64,
-    files: u64,
-    directories: u64,
-}
-
-/// The returned disk block by block, without what is never captured.
-fn store_os(
-    session: &Session,
-    base: &DiskRecord,
-    returned: &Returned,
-    changed: BlockSet,
-    never: &NeverCaptured,
-    progress: &dyn Progress,
-) -> Result<StoredOs> {
-    let worth = worth_storing(&returned.disk, &returned.volume, &returned.tree)?;
-    let mut writer = session.pack_writer()?;
-    let imported = store_changes(base, &*returned.disk, &changed, &worth, &mut writer, progress)?;
-    writer.finish()?;
-    let mut placement = Placement::new(session);
-    let map = placement.map(&imported.record, "the returned disk")?;
-    let budget = PageBudget { bytes: 64 << 20, scratch_dir: session.store().scratch_dir() };
-    let overlay = Overlay::new(map, placement.sources(), budget)
-        .map_err(|error| Error::record("the returned disk", &error))?;
-    let partition = &returned.volume.partition;
-    let context = returned.volume.context("the returned disk");
-    let device = Window::new(overlay, partition.start, partition.len)
-        .map_err(|error| Error::record(context.clone(), &error))?;
-    let mut editor = NtfsEditor::mount(device).map_err(Error::volume(context.clone()))?;
-    remove_never_captured(&mut editor, &returned.tree, never, &context)?;
-    let frozen = editor.finish_into().map_err(Error::volume(context))?.into_inner().freeze();
-    let (record, written, disk) = store_frozen(session, &mut placement, frozen, progress)?;
-    let disk: Arc<dyn ByteSource> = Arc::new(disk);
-    let (files, directories) = counts(&returned.volume.scan(&disk, "the new OS version")?);
-    Ok(StoredOs { record, stored: imported.stored + written, read: imported.read, files, directories })
-}
-
-/// Takes away what no layer carries.
-fn remove_never_captured(
-    editor: &mut dyn VolumeEditor,
-    tree: &Tree,
-    never: &NeverCaptured,
-    context: &str,
-) -> Result<()> {
-    let failed = |name: &Name| Error::volume(format!("{context}: {name}"));
-    // Directories are removed after what is in them: `leaving` is in order of discovery, parents first.
-    let mut leaving: Vec<(FileId, FileId, Name)> = Vec::new();
-    let mut pending: Vec<(FileId, Vec<Name>, bool)> = vec![(tree.root(), Vec::new(), false)];
-    while let Some((directory, path, doomed)) = pending.pop() {
-        for child in tree.children(directory) {
-            let goes = doomed || never.matches(tree, &path, &child.name);
-            if goes {
-                leaving.push((child.id, directory, child.name.clone()));
-            }
-            if tree.is_directory(child.id) {
-                let mut below = path.clone();
-                below.push(child.name.clone());
-                pending.push((child.id, below, goes));
-            }
-        }
-    }
-    for (id, parent, name) in leaving.iter().rev() {
-        editor.unlink(*id, *parent, name).map_err(failed(name))?;
-    }
-    Ok(())
 }
 
 /// Files and directories of a volume, without the root.
