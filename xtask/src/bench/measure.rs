@@ -60,6 +60,10 @@ fn touch_memory() -> Result<()> {
 pub(crate) fn run(command: &mut Command) -> Result<Run> {
     rustix::fs::sync();
     touch_memory()?;
+    run_at_once(command)
+}
+
+fn run_at_once(command: &mut Command) -> Result<Run> {
     let said = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
     let started = Instant::now();
@@ -115,10 +119,10 @@ mod tests {
 
     #[test]
     fn a_run_is_measured_and_a_failing_one_says_why() {
-        let used = run(command("sleep").arg("0.05")).unwrap();
+        let used = run_at_once(command("sleep").arg("0.05")).unwrap();
         assert!((0.05..5.0).contains(&used.wall), "{used:?}");
         assert!(used.peak_bytes > 100_000, "{used:?}");
-        let error = run(command("sh").args(["-c", "echo no room >&2; exit 4"])).unwrap_err();
+        let error = run_at_once(command("sh").args(["-c", "echo no room >&2; exit 4"])).unwrap_err();
         assert!(error.to_string().ends_with("no room"), "{error}");
     }
 }

@@ -99,7 +99,14 @@ pub(crate) fn raw_disk(vhd: &Path, work: &Path) -> Result<PathBuf> {
 
 /// The partition table holds by sfdisk's rules, backup included; gives the Windows partition.
 pub(crate) fn partition_table(oracle: &Oracle, raw: &Path) -> Result<(Partition, String)> {
-    let said = output(command("sfdisk").arg("--verify").arg(raw))?;
+    let mut verify = command("sfdisk");
+    let run = verify.arg("--verify").arg(raw).output().context("cannot start sfdisk")?;
+    let said = String::from_utf8_lossy(&run.stdout);
+    // It ends well with a damaged backup, too, and says so here.
+    let complaints = String::from_utf8_lossy(&run.stderr);
+    if !run.status.success() || !complaints.trim().is_empty() {
+        bail!("sfdisk --verify: {} ({})\n{said}", complaints.trim(), run.status);
+    }
     let windows = windows_partition(oracle, raw)?;
     let verdict = said.lines().find(|line| line.contains("errors")).unwrap_or("verified");
     Ok((windows, verdict.trim().to_owned()))

@@ -2,8 +2,10 @@
 //!
 //! Unit tests inside `src` are the pure ring; files under a crate's `tests` folder work with real disks and call real
 //! tools as second opinions. A test that lacks a tool or the test data prints `SKIPPED <name>: <reason>` and returns:
-//! such lines are counted and listed at the end. The last line, `N passed, N failed, N skipped`, is read by programs.
+//! such lines are counted and listed at the end, and so is a ring whose tool is lacking. The last line, `N passed, N
+//! failed, N skipped`, is read by programs.
 
+mod component;
 mod tally;
 
 use crate::command::{command, search_path};
@@ -11,6 +13,7 @@ use crate::metadata::{Workspace, cargo};
 use crate::{arch, command, report, setup};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use component::{CLIPPY, Component, RUSTFMT};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -92,9 +95,9 @@ struct Session {
 impl Session {
     fn run(&self, ring: Ring) -> Result<Tally> {
         match ring {
-            Ring::Fmt => self.check(&["fmt", "--all", "--check"], &[]),
+            Ring::Fmt => self.check_with(RUSTFMT, ring, &["--all", "--check"]),
             Ring::Lint => {
-                self.check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+                self.check_with(CLIPPY, ring, &["--workspace", "--all-targets", "--", "-D", "warnings"])
             }
             Ring::Arch => {
                 let findings = arch::check(&self.workspace)?;
@@ -124,6 +127,24 @@ impl Session {
             .status()
             .with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;
         Ok(Tally::of_check(status.success()))
+    }
+
+    /// A check by a component of the toolchain; where that is lacking the ring is skipped, and says how to get it.
+    fn check_with(&self, component: Component, ring: Ring, arguments: &[&str]) -> Result<Tally> {
+        let found = self
+            .cargo(&[component.subcommand, "--version"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        if found {
+            return self.check(&[&[component.subcommand], arguments].concat(), &[]);
+        }
+        let toolchain = std::env::var("RUSTUP_TOOLCHAIN").ok();
+        let reason = component.lacking(command::find("rustup").is_some(), toolchain.as_deref());
+        report::line(&reason);
+        Ok(Tally::of_skip(&name(ring), &reason))
     }
 
     fn tests(&self, selection: &[&str]) -> Result<Tally> {
@@ -194,7 +215,9 @@ fn name(ring: Ring) -> String {
 }
 
 fn verdict(tally: &Tally) -> String {
-    if tally.failed > 0 {
+    if tally.failed == 0 && tally.passed() == 0 && tally.skipped() > 0 {
+        format!("skipped ({})", tally.skipped())
+    } else if tally.failed > 0 {
         format!("FAILED ({} passed, {} failed)", tally.passed(), tally.failed)
     } else if tally.passed() + tally.skipped() > 0 {
         format!("ok ({} passed, {} skipped)", tally.passed(), tally.skipped())

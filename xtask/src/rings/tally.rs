@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     returned: usize,
     /// Tests that skipped themselves, as `name: reason`.
     skipped_themselves: Vec<String>,
-    /// Tests that the runner left out, as `name: reason`.
+    /// Tests that the runner left out, and rings that could not run, as `name: reason`.
     left_out: Vec<String>,
     /// Tests and checks that did not hold.
     pub(crate) failed: usize,
@@ -26,6 +26,11 @@ impl Tally {
     /// A check that is not a test: it is counted only when it does not hold.
     pub(crate) fn of_check(holds: bool) -> Tally {
         Tally { failed: usize::from(!holds), ..Tally::default() }
+    }
+
+    /// Something that could not run, and why.
+    pub(crate) fn of_skip(name: &str, reason: &str) -> Tally {
+        Tally { left_out: vec![format!("{name}: {reason}")], ..Tally::default() }
     }
 
     /// Tests that ran to their end and held.
@@ -178,6 +183,13 @@ mod tests {
                 "(nextest does not name it): marked #[ignore]"
             ]
         );
+    }
+
+    #[test]
+    fn a_ring_that_cannot_run_is_a_skip_with_its_reason_and_no_failure() {
+        let tally = Tally::of_skip("lint", "clippy is not installed");
+        assert_eq!((tally.passed(), tally.failed, tally.skipped()), (0, 0, 1));
+        assert_eq!(tally.skips().collect::<Vec<_>>(), ["lint: clippy is not installed"]);
     }
 
     #[test]

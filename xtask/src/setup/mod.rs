@@ -2,7 +2,7 @@
 //!
 //! System packages come from apt; where apt is not there, the missing things are named together with what each is for.
 //! Python readers go into a virtual environment in the target folder, pinned by version and hash.
-//! Deliberately missing: installing Rust itself, and any change to the machine beyond those two.
+//! Deliberately missing: installing Rust itself or its components, and any change to the machine beyond those two.
 
 mod apt;
 mod oracles;
@@ -11,6 +11,7 @@ mod packages;
 use crate::metadata::Workspace;
 use crate::report;
 use anyhow::{Result, bail};
+use apt::{Consent, Machine};
 use clap::{Args, ValueEnum};
 use packages::Package;
 use std::io::{BufRead, IsTerminal, Write};
@@ -70,22 +71,8 @@ fn install(missing: &[&Package], yes: bool) -> Result<()> {
     report::line("These system packages are missing:");
     report::line(describe(missing));
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
-    if !apt::available() {
-        bail!(
-            "this machine has no apt-get: please install the programs and libraries above (Debian names on the left) \
-             by its own means and run this again"
-        );
-    }
-    let typed = apt::typed(&names);
-    if !yes {
-        if !std::io::stdin().is_terminal() {
-            bail!("nobody is there to ask; run this, or start again with --yes:\n  {typed}");
-        }
-        if !confirmed(&format!("Install them with `{typed}`?"))? {
-            bail!("nothing was installed");
-        }
-    }
-    apt::install(&names)
+    let consent = Consent { yes, terminal: std::io::stdin().is_terminal(), ask: &mut ask };
+    apt::agreed(Machine::here(), consent, &names)?.install()
 }
 
 fn describe(packages: &[&Package]) -> String {
@@ -94,13 +81,12 @@ fn describe(packages: &[&Package]) -> String {
     report::table(&["package", "looked for", "needed for"], &rows)
 }
 
-fn confirmed(question: &str) -> Result<bool> {
+/// Puts a question on standard error, because standard output may go to a file.
+fn ask(question: &str) -> Result<String> {
     let mut terminal = std::io::stderr().lock();
     write!(terminal, "{question} [Y/n] ")?;
     terminal.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
-    // End of input is not consent; an empty line takes the default.
-    Ok(matches!(answer.trim_end_matches(['\r', '\n']).to_lowercase().as_str(), "" | "y" | "yes")
-        && answer.ends_with('\n'))
+    Ok(answer)
 }

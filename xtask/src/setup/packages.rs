@@ -1,9 +1,10 @@
 //! Which system packages each purpose needs, and how to see whether they are there.
 //!
-//! Names are those of Debian 12 and Ubuntu 22.04/24.04, which agree for this list: `p7zip-full` is the real package
-//! up to Ubuntu 22.04 and a transitional one that brings `7z` in the others, and `wine64` alone lacks `wineboot`
-//! everywhere. What is looked for is the program or file itself, not the package, so that other distributions and
-//! hand-installed tools count too.
+//! Names are those of Debian 12 and Ubuntu 22.04 and 24.04, which agree for this list; on Ubuntu some of them are in
+//! `universe`, which its installations have switched on. `p7zip-full` is a package of its own in Debian 12 and Ubuntu
+//! 22.04 and leads to `7zip` in what came later; `7z` comes with either. `wine64` alone lacks `wineboot` everywhere.
+//! Ubuntu 22.04 has libntfs-3g 2021.8.22, the oldest that is accepted. What is looked for is the program or file itself,
+//! not the package, so that other distributions and hand-installed tools count too.
 
 use super::Purpose;
 use crate::command::{command, find};
