@@ -74,8 +74,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// The last lines of what a program said; of a line that it wrote again and again, only the last state.
 fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.rsplit('\r').find(|state| !state.trim().is_empty())).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 

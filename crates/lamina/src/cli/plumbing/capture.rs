@@ -15,6 +15,9 @@ use worker::Job;
 /// Compares a returned packaging disk with the composite that it was written from and stores the difference. Name
 /// the same layers as when the disk was written. Prerequisites and the packaging platform layer are never in the
 /// result; what the base version holds stays in it, changed by what happened on the disk.
+///
+/// Paging files, logs, temporary files and the like are never captured; the file never-captured.txt in the store's
+/// directory adds paths to that list.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
