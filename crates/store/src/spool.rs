@@ -7,6 +7,7 @@ use crate::durable::create_new;
 use crate::error::{IoContext, Result};
 use crate::index::HEADER;
 use crate::{BLOCK, BlockDigest};
+use direct::{AlignedBuffer, Direct};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -25,16 +26,22 @@ const DIGESTS: usize = 32 << 10;
 /// A buffer of data with the ranges that are not zeros.
 struct Piece {
     offset: u64,
-    bytes: Vec<u8>,
+    bytes: AlignedBuffer,
     runs: Vec<Range<usize>>,
 }
 
 impl Piece {
-    fn write(&self, file: &File) -> std::io::Result<()> {
-        self.runs
-            .iter()
-            .try_for_each(|run| file.write_all_at(&self.bytes[run.clone()], self.offset + run.start as u64))
+    fn write(&self, file: &PackFile) -> std::io::Result<()> {
+        self.runs.iter().try_for_each(|run| {
+            file.direct.write_all_at(&file.file, &self.bytes[run.clone()], self.offset + run.start as u64)
+        })
     }
+}
+
+/// The file of the data, and the way into it past the page cache.
+struct PackFile {
+    file: File,
+    direct: Direct,
 }
 
 enum Order {
@@ -46,14 +53,14 @@ enum Order {
 struct Background {
     orders: Sender<Order>,
     /// Buffers come back when they are written, or not at all after an error.
-    done: Receiver<std::io::Result<Vec<u8>>>,
+    done: Receiver<std::io::Result<AlignedBuffer>>,
     thread: JoinHandle<()>,
     /// How many buffers it has.
     out: usize,
 }
 
 impl Background {
-    fn start(file: &Arc<File>) -> std::io::Result<Background> {
+    fn start(file: &Arc<PackFile>) -> std::io::Result<Background> {
         let (orders, to_do) = channel::<Order>();
         let (finished, done) = channel();
         let file = Arc::clone(file);
@@ -61,7 +68,7 @@ impl Background {
             for order in to_do {
                 let outcome = match order {
                     Order::Write(piece) => piece.write(&file).map(|()| Some(piece.bytes)),
-                    Order::Truncate(length) => file.set_len(length).map(|()| None),
+                    Order::Truncate(length) => file.file.set_len(length).map(|()| None),
                 };
                 let failed = outcome.is_err();
                 if let Some(answer) = outcome.transpose()
@@ -86,18 +93,18 @@ impl Background {
 /// The data of a pack.
 pub(crate) struct Data {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<PackFile>,
     /// The buffer that is being filled; `filled` bytes of it are.
     piece: Piece,
     filled: usize,
     background: Option<Background>,
-    spare: Vec<Vec<u8>>,
+    spare: Vec<AlignedBuffer>,
 }
 
 impl Data {
     pub(crate) fn create(path: PathBuf) -> Result<Data> {
-        let file = Arc::new(create_new(&path)?);
-        let piece = Piece { offset: 0, bytes: vec![0; BUFFER], runs: Vec::new() };
+        let file = Arc::new(PackFile { file: create_new(&path)?, direct: Direct::open(&path) });
+        let piece = Piece { offset: 0, bytes: AlignedBuffer::new(BUFFER), runs: Vec::new() };
         Ok(Data { path, file, piece, filled: 0, background: None, spare: Vec::new() })
     }
 
@@ -136,7 +143,7 @@ impl Data {
         }
         let bytes = match self.spare.pop() {
             Some(buffer) => buffer,
-            None if background.out + 1 < BUFFERS => vec![0; BUFFER],
+            None if background.out + 1 < BUFFERS => AlignedBuffer::new(BUFFER),
             None => {
                 background.out -= 1;
                 background.done.recv().map_err(std::io::Error::other)??
@@ -183,8 +190,8 @@ impl Data {
             outcome?;
         }
         self.piece.write(&self.file)?;
-        self.file.set_len(self.piece.offset + self.filled as u64)?;
-        self.file.sync_data()
+        self.file.file.set_len(self.piece.offset + self.filled as u64)?;
+        self.file.file.sync_data()
     }
 }
 

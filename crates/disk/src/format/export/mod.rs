@@ -6,7 +6,6 @@
 //!
 //! Deliberately missing: resuming. An export that did not finish leaves nothing behind.
 
-mod aligned;
 mod identity;
 mod layout;
 mod pipeline;

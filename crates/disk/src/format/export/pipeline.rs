@@ -8,12 +8,12 @@
 //! can be done next. Waiting for turns would cost a switch of threads for every window, which on a busy machine is more
 //! than moving the bytes.
 
-use super::aligned::AlignedBuffer;
 use super::layout::{Bytes, Content, Layout, Piece, Window, Write};
 use super::planner::{CACHED_WINDOW, LARGE_WINDOW, Plan, Planner};
 use super::sharing::Sharing;
 use super::{Error, ExportOptions, ExportReport, Format, Result, Target};
 use crate::{BLOCK, ByteSource};
+use direct::AlignedBuffer;
 use operation::{Progress, Unit};
 use std::collections::BTreeMap;
 use std::ops::Range;

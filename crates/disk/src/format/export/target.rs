@@ -1,19 +1,15 @@
 //! The file that is being written: nameless to others until it is complete.
 
 use super::super::{Error, Result};
+use direct::Direct;
 use rustix::io::Errno;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
-/// Bytes from which on a write goes past the page cache, where its place in file and memory allows that. Fewer bytes
-/// are better collected by the kernel: every direct write waits for the device.
-const DIRECT_MIN: usize = 64 << 10;
-/// What direct writes are aligned to, bytes: the largest logical sector of today's devices.
-pub(super) const DIRECT_ALIGN: usize = 4096;
 /// By how many bytes the file is made longer ahead of what is written: file systems let only one writer at a time
 /// change the length of a file, but several write within it.
 const GROW: u64 = 256 << 20;
@@ -21,9 +17,8 @@ const GROW: u64 = 256 << 20;
 /// A file beside the target that takes the target's name when it is complete. Dropped before that, it goes.
 pub(super) struct Target {
     file: NamedTempFile,
-    /// The same file, opened for writing past the page cache, where the file system has that. An image is written once
-    /// and larger than what others keep in the cache, and pages for it are no cheaper than the writing itself.
-    direct: Option<File>,
+    /// The same file, past the page cache.
+    direct: Direct,
     noted: Mutex<Noted>,
     out: PathBuf,
     directory: PathBuf,
@@ -55,17 +50,13 @@ impl Target {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(&directory)
             .map_err(|source| failure(out, source))?;
-        let direct = OpenOptions::new()
-            .write(true)
-            .custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed())
-            .open(file.path())
-            .ok();
+        let direct = Direct::open(file.path());
         Ok(Target { file, direct, noted: Mutex::default(), out: out.to_owned(), directory, overwrite })
     }
 
     /// Whether writes can go past the page cache. Then several threads that write at once are faster than one.
     pub(super) fn has_direct(&self) -> bool {
-        self.direct.is_some()
+        self.direct.is_available()
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -75,28 +66,10 @@ impl Target {
     pub(super) fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
         let fail = |source| failure(&self.out, source);
         self.reaches(at + bytes.len() as u64, false).map_err(fail)?;
-        let rest = match self.direct_part(at, bytes) {
-            None => 0,
-            Some((direct, len)) => {
-                self.reaches(at + len as u64, true).map_err(fail)?;
-                match direct.write_all_at(&bytes[..len], at) {
-                    Ok(()) => len,
-                    // The file system has the flag, and not the operation at this place.
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => 0,
-                    Err(error) => return Err(fail(error)),
-                }
-            }
-        };
-        self.file.as_file().write_all_at(&bytes[rest..], at + rest as u64).map_err(fail)
-    }
-
-    /// How many of the bytes can be written past the page cache, if that is worth it.
-    fn direct_part(&self, at: u64, bytes: &[u8]) -> Option<(&File, usize)> {
-        let direct = self.direct.as_ref()?;
-        let len = bytes.len() / DIRECT_ALIGN * DIRECT_ALIGN;
-        let aligned =
-            at.is_multiple_of(DIRECT_ALIGN as u64) && bytes.as_ptr().addr().is_multiple_of(DIRECT_ALIGN);
-        (len >= DIRECT_MIN && aligned).then_some((direct, len))
+        if let len @ 1.. = self.direct.len_of(at, bytes) {
+            self.reaches(at + len as u64, true).map_err(fail)?;
+        }
+        self.direct.write_all_at(self.file.as_file(), bytes, at).map_err(fail)
     }
 
     /// Takes note, before it happens, that the file will reach to `end`; where asked, makes it that long ahead. Only
@@ -163,48 +136,22 @@ fn failure(path: &Path, source: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::aligned::AlignedBuffer;
     use super::*;
-
-    #[test]
-    fn bytes_land_where_they_belong_whether_the_page_cache_is_passed_by_or_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("image");
-        let target = Target::create(&out, false).unwrap();
-        let mut bytes = AlignedBuffer::new(3 * DIRECT_MIN);
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = (index % 251) as u8 + 1;
-        }
-        let mut expected = vec![0; 40 * DIRECT_MIN];
-        // Aligned, with a tail, at an odd place, from an odd place of memory, short, and far ahead of the others.
-        for (at, part) in [
-            (0, 0..2 * DIRECT_MIN),
-            (3 * DIRECT_MIN, 0..DIRECT_MIN + 100),
-            (6 * DIRECT_MIN + 512, 0..DIRECT_MIN),
-            (9 * DIRECT_MIN, 512..2 * DIRECT_MIN),
-            (12 * DIRECT_MIN, 0..DIRECT_ALIGN),
-            (36 * DIRECT_MIN, 0..3 * DIRECT_MIN),
-            (4 * DIRECT_MIN + 4096, 8192..2 * DIRECT_MIN),
-        ] {
-            target.write(at as u64, &bytes[part.clone()]).unwrap();
-            expected[at..][..part.len()].copy_from_slice(&bytes[part]);
-        }
-        target.complete(expected.len() as u64).unwrap();
-        assert!(std::fs::read(&out).unwrap() == expected);
-    }
+    use direct::AlignedBuffer;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn what_is_written_or_noted_further_ahead_is_not_cut_off_by_making_the_file_longer() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("image");
         let target = Target::create(&out, false).unwrap();
-        let bytes = AlignedBuffer::new(DIRECT_MIN);
-        target.write(GROW + DIRECT_MIN as u64, b"the end of the disk").unwrap();
+        let bytes = AlignedBuffer::new(64 << 10);
+        target.write(GROW + (64 << 10), b"the end of the disk").unwrap();
         target.write(0, &bytes).unwrap();
         target.write(2 * GROW, &bytes).unwrap();
         target.complete(4 * GROW).unwrap();
         let mut read = [0; 19];
-        File::open(&out).unwrap().read_exact_at(&mut read, GROW + DIRECT_MIN as u64).unwrap();
+        File::open(&out).unwrap().read_exact_at(&mut read, GROW + (64 << 10)).unwrap();
         assert_eq!(&read, b"the end of the disk");
     }
 }
