@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ntfs-sys", &[]),
     ("disk", &["direct", "operation"]),
     ("store", &["direct", "operation"]),
+    ("hive", &["operation"]),
     ("volume", &["disk", "operation"]),
     ("ntfs-volume", &["disk", "ntfs-sys", "operation", "volume"]),
     ("layering", &["disk", "ntfs-volume", "operation", "store", "volume"]),

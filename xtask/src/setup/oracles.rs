@@ -26,7 +26,8 @@ pub(crate) fn prepare(target: &Path) -> Result<PathBuf> {
     output(
         command(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--require-hashes", "--only-binary=:all:", "-r"])
+            // the list is whole; python-registry names packages that only its examples use
+            .args(["--no-deps", "--require-hashes", "--only-binary=:all:", "-r"])
             .arg(&requirements),
     )
     .context("cannot install the pinned Python readers")?;

@@ -1,0 +1,243 @@
+//! Applying a delta to a hive, which may have changed otherwise since: the three-way merge.
+
+use crate::delta::{KeyRole, ValueChange};
+use crate::diff::Names;
+use crate::list::{ListKind, MergedList, merge_lists};
+use crate::tree::KeyId;
+use crate::{Data, Delta, Name, Tree, Value};
+
+/// Which values are lists. Asked with the path of a key below the root, its names separated by `\`.
+pub trait Lists {
+    /// How the value holds a list, if it does.
+    fn kind(&self, path: &str, value: &Name<'_>) -> Option<ListKind>;
+}
+
+/// No value is a list.
+pub struct NoLists;
+
+impl Lists for NoLists {
+    fn kind(&self, _path: &str, _value: &Name<'_>) -> Option<ListKind> {
+        None
+    }
+}
+
+/// What an application of a delta met that is worth saying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The value was neither what the delta changes it from nor what it changes it to; the delta's content won.
+    ValueReplaced {
+        /// Path of the key.
+        path: String,
+        /// Name of the value.
+        value: Name<'static>,
+        /// What the delta changes it from.
+        before: Option<Data<'static>>,
+        /// What was found: `None` for no such value.
+        found: Option<Data<'static>>,
+        /// What it is now: `None` for no such value.
+        after: Option<Data<'static>>,
+    },
+    /// The value is a list that had been changed otherwise: both changes are in it now.
+    ListMerged {
+        /// Path of the key.
+        path: String,
+        /// Name of the value.
+        value: Name<'static>,
+    },
+    /// A key that the delta removes holds something that the delta does not know of, and stays.
+    KeyKept {
+        /// Path of the key.
+        path: String,
+    },
+}
+
+impl<'h> Tree<'h> {
+    /// Applies a delta, and gives what was met on the way, in the order of the delta.
+    ///
+    /// New keys and values are added, changed ones get the delta's content, and removed ones go if nothing unknown is in
+    /// them. A value that is a list and was changed otherwise is merged ([`merge_lists`]). A key takes the delta's time
+    /// if that is later.
+    pub fn apply(&mut self, delta: &'h Delta, lists: &dyn Lists) -> Vec<Notice> {
+        let mut application = Application {
+            tree: self,
+            delta,
+            lists,
+            places: Vec::with_capacity(delta.keys.len()),
+            notices: Vec::new(),
+        };
+        application.run();
+        application.notices
+    }
+}
+
+struct Application<'a, 'h> {
+    tree: &'a mut Tree<'h>,
+    delta: &'h Delta,
+    lists: &'a dyn Lists,
+    /// Where each key of the delta is in the tree, as far as it is there.
+    places: Vec<Option<KeyId>>,
+    notices: Vec<Notice>,
+}
+
+impl<'h> Application<'_, 'h> {
+    fn run(&mut self) {
+        for (position, change) in self.delta.keys.iter().enumerate() {
+            let place = if position == 0 {
+                Some(self.tree.root())
+            } else {
+                self.places[change.parent as usize].and_then(|parent| self.tree.subkey(parent, &change.name))
+            };
+            self.places.push(place);
+            match (&change.role, place) {
+                (KeyRole::Added, None) => {
+                    self.place(position);
+                }
+                (KeyRole::Changed { .. }, Some(key)) => self.change(position, key),
+                _ => {}
+            }
+            self.values(position);
+        }
+        for position in (1..self.delta.keys.len()).rev() {
+            let Some(key) =
+                self.places[position].filter(|_| self.delta.keys[position].role == KeyRole::Removed)
+            else {
+                continue;
+            };
+            let node = self.tree.key(key);
+            if node.subkeys().is_empty() && node.values().is_empty() {
+                self.tree.remove_key(key);
+            } else {
+                self.notices.push(Notice::KeyKept { path: self.delta.path(position) });
+            }
+        }
+    }
+
+    /// Where the key is in the tree; made there, with the keys above it, if it is not.
+    fn place(&mut self, position: usize) -> KeyId {
+        let mut missing = vec![position];
+        let mut key = loop {
+            let at = *missing.last().expect("it begins with one");
+            if let Some(key) = self.places[at] {
+                missing.pop();
+                break key;
+            }
+            missing.push(self.delta.keys[at].parent as usize);
+        };
+        while let Some(at) = missing.pop() {
+            let delta = self.delta;
+            let change = &delta.keys[at];
+            let security = change
+                .security
+                .map(|security| self.tree.security_id(&delta.securities[security as usize][..]));
+            key =
+                self.tree.make_subkey(key, change.name.borrowed(), change.properties.borrowed(), security).0;
+            self.places[at] = Some(key);
+        }
+        key
+    }
+
+    /// Gives a key the class, flags and security that the delta changes.
+    fn change(&mut self, position: usize, key: KeyId) {
+        let delta = self.delta;
+        let change = &delta.keys[position];
+        let security =
+            change.security.map(|security| self.tree.security_id(&delta.securities[security as usize][..]));
+        let KeyRole::Changed { properties: before, security: security_before } = &change.role else { return };
+        if !crate::diff::same_properties(before, &change.properties) {
+            let access = self.tree.key(key).properties.access;
+            *self.tree.properties_mut(key) = crate::Properties { access, ..change.properties.borrowed() };
+        }
+        let descriptor = |at: Option<u32>| at.map(|at| &delta.securities[at as usize]);
+        if descriptor(*security_before) != descriptor(change.security) {
+            self.tree.set_security(key, security);
+        }
+        self.touch(position, key);
+    }
+
+    fn values(&mut self, position: usize) {
+        let change = &self.delta.keys[position];
+        let needs_key = change.values.iter().any(|value| value.after.is_some());
+        let key = match self.places[position] {
+            Some(key) => key,
+            None if needs_key => self.place(position),
+            None => return,
+        };
+        if change.values.is_empty() {
+            return;
+        }
+        let values = std::mem::take(&mut self.tree.node(key).values);
+        let values = self.changed_values(position, values);
+        self.tree.node(key).values = values;
+        self.touch(position, key);
+    }
+
+    /// The values of a key after the changes of the delta's key.
+    fn changed_values(&mut self, position: usize, mut values: Vec<Value<'h>>) -> Vec<Value<'h>> {
+        let delta = self.delta;
+        let upcase = self.tree.upcase();
+        let changes = &delta.keys[position].values;
+        // new values come last, and removed ones go at the end, so that positions hold meanwhile
+        let names = Names::new(upcase, &values);
+        let found: Vec<Option<usize>> = changes.iter().map(|change| names.find(&change.name)).collect();
+        drop(names);
+        let mut gone = vec![false; values.len()];
+        let mut added = Vec::new();
+        for (change, found) in changes.iter().zip(found) {
+            let outcome = self.merge(position, change, found.map(|at| &values[at].data));
+            match (found, outcome) {
+                (Some(at), Some(data)) => values[at].data = data,
+                (Some(at), None) => gone[at] = true,
+                (None, Some(data)) => added.push(Value { name: change.name.borrowed(), data }),
+                (None, None) => {}
+            }
+        }
+        let mut gone = gone.into_iter();
+        values.retain(|_| !gone.next().unwrap_or(false));
+        values.extend(added);
+        values
+    }
+
+    /// What a value becomes; `None` is no such value.
+    fn merge(
+        &mut self,
+        position: usize,
+        change: &'h ValueChange,
+        found: Option<&Data<'h>>,
+    ) -> Option<Data<'h>> {
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        if found == after {
+            return found.cloned();
+        }
+        if found == before {
+            return after.map(Data::borrowed);
+        }
+        let path = self.delta.path(position);
+        if let (Some(found), Some(kind)) = (found, self.lists.kind(&path, &change.name)) {
+            let merged = merge_lists(self.tree.upcase(), kind, before, after, found);
+            let outcome = match merged {
+                MergedList::Data(data) => Some(Some(data)),
+                MergedList::Unchanged => Some(Some(found.clone())),
+                MergedList::Removed => Some(None),
+                MergedList::NotAList => None,
+            };
+            if let Some(outcome) = outcome {
+                self.notices.push(Notice::ListMerged { path, value: change.name.clone() });
+                return outcome;
+            }
+        }
+        self.notices.push(Notice::ValueReplaced {
+            path,
+            value: change.name.clone(),
+            before: before.cloned(),
+            found: found.cloned().map(Data::into_owned),
+            after: after.cloned(),
+        });
+        after.map(Data::borrowed)
+    }
+
+    fn touch(&mut self, position: usize, key: KeyId) {
+        let time = self.delta.keys[position].properties.last_written;
+        let properties = self.tree.properties_mut(key);
+        properties.last_written = properties.last_written.max(time);
+    }
+}

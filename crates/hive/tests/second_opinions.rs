@@ -1,0 +1,111 @@
+//! What other implementations see in hives that were written anew: the same as in the hives that Windows wrote.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot set itself up has failed; skips are printed
+
+mod support;
+
+use hive::Tree;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{count, hives, open, upcase};
+
+/// Hives that every reader here can read. Windows wrote all but the last.
+const READABLE: &[&str] = &[
+    "regipy/SYSTEM",
+    "regipy/NTUSER.DAT",
+    "regipy/NTUSER-WSL.DAT",
+    "regipy/amcache.hve",
+    "regipy/BCD",
+    "regipy/SAM",
+    "regipy/SECURITY",
+    "dfwinreg/NTUSER.DAT",
+    "notatin/win7_ntuser.dat",
+    "yarp/BigDataHive",
+    "yarp/ManySubkeysHive",
+    "yarp/UnicodeHive",
+    "yarp/ExtendedASCIIHive",
+    "yarp/UpcaseHive",
+    "nt-hive/testhive",
+];
+
+/// Writes the hives anew into a folder: pairs of original and copy, with the number of keys and values.
+fn written(folder: &Path, into: &Path) -> Vec<(PathBuf, PathBuf, (usize, usize))> {
+    let write = |name: &&str| {
+        let hive = open(folder, name);
+        let (tree, _) = Tree::load(&hive, upcase()).unwrap();
+        let copy = into.join(name.replace('/', "-"));
+        std::fs::write(&copy, tree.write().unwrap()).unwrap();
+        (folder.join(name), copy, count(&tree))
+    };
+    READABLE.iter().map(write).collect()
+}
+
+/// What a command prints; `None` with its words on standard error when it fails.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
+    if !output.status.success() {
+        eprintln!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn python_reader(test: &str, module: &str, reader: &str) {
+    let Some(folder) = hives(test) else { return };
+    let python = std::env::var_os("LAMINA_ORACLES").unwrap_or_else(|| "python3".into());
+    if output(Command::new(&python).args(["-c", &format!("import {module}")])).is_none() {
+        println!("SKIPPED {test}: {module} is not installed (LAMINA_ORACLES names a Python that has it)");
+        return;
+    }
+    let into = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hive_oracle.py");
+    for (original, copy, (keys, values)) in written(&folder, into.path()) {
+        let read =
+            |hive: &Path| output(Command::new(&python).args([&script, Path::new(reader), hive])).unwrap();
+        let (before, after) = (read(&original), read(&copy));
+        let lines = |start: &str| before.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!((lines("k\t"), lines("v\t")), (keys, values), "{}", original.display());
+        let differing = before.lines().zip(after.lines()).find(|(a, b)| a != b);
+        assert!(differing.is_none() && before.len() == after.len(), "{}", original.display());
+    }
+}
+
+#[test]
+fn dissect_sees_the_same_names_times_classes_and_values() {
+    python_reader("dissect_sees_the_same_names_times_classes_and_values", "dissect.regf", "dissect");
+}
+
+#[test]
+fn python_registry_sees_the_same_names_times_classes_and_values() {
+    python_reader(
+        "python_registry_sees_the_same_names_times_classes_and_values",
+        "Registry",
+        "python-registry",
+    );
+}
+
+#[test]
+fn hivex_opens_and_walks_every_hive_that_was_written_anew() {
+    let test = "hivex_opens_and_walks_every_hive_that_was_written_anew";
+    let Some(folder) = hives(test) else { return };
+    if Command::new("hivexml").arg("--help").output().is_err() {
+        println!("SKIPPED {test}: hivexml is not installed");
+        return;
+    }
+    let into = tempfile::tempdir().unwrap();
+    for (original, copy, (keys, values)) in written(&folder, into.path()) {
+        // what it prints of places differs, and nothing else
+        let walk = |hive: &Path| -> Vec<String> {
+            let xml = output(Command::new("hivexml").arg(hive)).unwrap();
+            let elements = xml.split('<').filter(|element| !element.starts_with("byte_run"));
+            let elements = elements.filter(|element| !element.starts_with("/byte_run"));
+            // the time of the whole hive
+            elements.filter(|element| !element.starts_with("mtime")).map(str::to_owned).collect()
+        };
+        let (before, after) = (walk(&original), walk(&copy));
+        let starts = |start: &str| after.iter().filter(|element| element.starts_with(start)).count();
+        assert_eq!((starts("node "), starts("value ")), (keys, values), "{}", copy.display());
+        let differing = before.iter().zip(&after).find(|(a, b)| a != b);
+        assert!(differing.is_none() && before.len() == after.len(), "{}", original.display());
+    }
+}
