@@ -10,6 +10,7 @@ use crate::placement::Placement;
 use crate::plan::{PlanLayer, plan, warning};
 use crate::reagent;
 use crate::record::{DiskRecord, Pinned};
+use crate::registry::{self, ListValues, RegistryLayer};
 use crate::report::Warning;
 use crate::request::Recovery;
 use crate::{Error, Result};
@@ -20,6 +21,7 @@ use operation::{Progress, Unit};
 use std::borrow::Cow;
 use std::sync::Arc;
 use store::{ObjectId, Session};
+use volume::Tree;
 
 /// Memory for changed pages of a disk that is being composed, bytes; more goes to a scratch file.
 const PAGE_MEMORY: u64 = 160 << 20;
@@ -97,6 +99,7 @@ pub(crate) fn compose<'s>(
     layers: &[Layer],
     growth: Option<&Growth>,
     marker: Option<&Marker>,
+    lists: &ListValues,
     progress: &dyn Progress,
 ) -> Result<Composed<'s>> {
     progress.step("Reading the OS volume", None, Unit::Items);
@@ -176,6 +179,20 @@ pub(crate) fn compose<'s>(
             "object ids that were left out, because another file or directory of the volume has the same";
         warnings.push(warning("object-id-dropped", message, std::mem::take(&mut done.object_ids_dropped)));
     }
+    let registry: Vec<RegistryLayer<'_>> = plan_layers
+        .iter()
+        .map(|layer| RegistryLayer { label: &layer.label, manifest: layer.manifest })
+        .collect();
+    let volume_before: (&Tree, &dyn ByteSource) = (&tree, &window);
+    warnings.extend(registry::update(
+        &mut editor,
+        volume_before,
+        &plan.steps,
+        &registry,
+        lists,
+        &context,
+        progress,
+    )?);
     if let Some(marker) = marker {
         marker.write(&mut editor, &tree, &context)?;
     }

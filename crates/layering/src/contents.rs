@@ -1,12 +1,14 @@
 //! Contents of files while trees are compared and folded: what is equal, what is kept, what it was before.
 
 use crate::binary_version::{binary_version, may_have_version};
-use crate::difference::Contents;
+use crate::difference::{Contents, HiveStreams};
 use crate::manifest::{ContentRecord, Piece, StreamRecord};
 use crate::plan::OsContents;
+use crate::registry::{self, HiveKind, NeverCapturedKeys, Side};
 use crate::streams::{self, Part, PartReader};
 use crate::{Error, Result};
 use disk::{BLOCK, BlockSet, ByteSource};
+use hive::{Delta, Upcase};
 use operation::Progress;
 use store::{BlobHasher, BlobId, PackWriter, block_digest};
 use volume::{Name, Stream, StreamData};
@@ -25,6 +27,14 @@ pub(crate) trait BaseBlobs {
     fn pieces(&mut self, offset: u64, len: u64) -> Result<Option<Vec<Piece>>>;
 }
 
+/// What comparing hives needs to know.
+pub(crate) struct Registry<'a> {
+    /// How the volume compares names.
+    pub(crate) upcase: Upcase,
+    /// What no layer carries.
+    pub(crate) never: &'a NeverCapturedKeys,
+}
+
 /// Contents of a returned disk in comparison with its base.
 pub(crate) struct ReturnedContents<'a> {
     base: &'a dyn ByteSource,
@@ -32,7 +42,10 @@ pub(crate) struct ReturnedContents<'a> {
     equality: Equality,
     blobs: &'a mut dyn BaseBlobs,
     writer: &'a mut PackWriter,
+    registry: Registry<'a>,
     progress: &'a dyn Progress,
+    /// Hives that were mended while they were read, and what was wrong with them.
+    pub(crate) mended: Vec<String>,
     /// Bytes read from the returned disk.
     pub(crate) read: u64,
     /// Bytes newly stored.
@@ -48,9 +61,23 @@ impl<'a> ReturnedContents<'a> {
         equality: Equality,
         blobs: &'a mut dyn BaseBlobs,
         writer: &'a mut PackWriter,
+        registry: Registry<'a>,
         progress: &'a dyn Progress,
     ) -> ReturnedContents<'a> {
-        ReturnedContents { base, new, equality, blobs, writer, progress, read: 0, stored: 0, kept: 0 }
+        let mended = Vec::new();
+        ReturnedContents {
+            base,
+            new,
+            equality,
+            blobs,
+            writer,
+            registry,
+            progress,
+            mended,
+            read: 0,
+            stored: 0,
+            kept: 0,
+        }
     }
 
     /// Whether the parts of a stream are known to be what the base volume has in the same place.
@@ -168,6 +195,44 @@ impl Contents for ReturnedContents<'_> {
 
     fn base_digest(&mut self, base: &Stream) -> Result<BlobId> {
         Ok(streams::digest(self.base, base).map_err(reading)?.0)
+    }
+
+    fn hive_change(
+        &mut self,
+        path: &str,
+        kind: HiveKind,
+        base: &HiveStreams<'_>,
+        new: &HiveStreams<'_>,
+    ) -> Result<Option<Delta>> {
+        let mut same = base.logs.len() == new.logs.len() && self.same(base.file, new.file)?;
+        for (before, after) in base.logs.iter().zip(&new.logs) {
+            same = same && self.same(before, after)?;
+        }
+        if same {
+            return Ok(None);
+        }
+        let before =
+            registry::read(self.base, base).map_err(Error::io(format!("reading {path} of the composite")))?;
+        let after = registry::read(self.new, new).map_err(Error::io(format!("reading {path}")))?;
+        self.read += after.logs.iter().map(|log| log.len() as u64).sum::<u64>() + after.file.len() as u64;
+        let change = registry::changes(kind, &self.registry.upcase, before, after, self.registry.never);
+        let change = change.map_err(|(side, source)| {
+            let context = match side {
+                Side::Composite => format!("{path} of the composite that the disk was made from"),
+                Side::Returned => path.to_owned(),
+            };
+            Error::Hive { context, source }
+        })?;
+        let mended =
+            change.repairs.iter().map(|repair| format!("{path}: {} ({} times)", repair.rule, repair.count));
+        self.mended.extend(mended);
+        if change.delta.is_empty() {
+            return Ok(None);
+        }
+        let contents =
+            change.delta.keys.iter().flat_map(|key| &key.values).filter_map(|value| value.after.as_ref());
+        self.kept += contents.map(|data| data.bytes.len() as u64).sum::<u64>();
+        Ok(Some(change.delta))
     }
 
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>> {

@@ -3,10 +3,13 @@
 //! Entries are matched by path, as the volume compares names; record numbers only tell which names are one file. The
 //! walk is depth first and sorted, so that contents are kept in the order in which composing will want them.
 
+use crate::Result;
 use crate::error::Rule;
+use crate::hives::{self, Role};
 use crate::manifest::*;
 use crate::never_captured::NeverCaptured;
-use crate::{Result, hives};
+use crate::registry::HiveKind;
+use hive::Delta;
 use operation::{Progress, Unit};
 use std::collections::HashMap;
 use store::BlobId;
@@ -20,8 +23,26 @@ pub trait Contents {
     fn keep(&mut self, new: &Stream) -> Result<StreamRecord>;
     /// Digest of a stream of the base tree.
     fn base_digest(&mut self, base: &Stream) -> Result<BlobId>;
+    /// What changed in a registry hive, logs taken into account; `None` for nothing that a layer carries. `path` is for
+    /// messages.
+    fn hive_change(
+        &mut self,
+        path: &str,
+        kind: HiveKind,
+        base: &HiveStreams<'_>,
+        new: &HiveStreams<'_>,
+    ) -> Result<Option<Delta>>;
     /// Version resource of a binary of the new tree.
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>>;
+}
+
+/// The main streams of a hive's file and of its logs.
+#[derive(Debug)]
+pub struct HiveStreams<'t> {
+    /// The hive.
+    pub file: &'t Stream,
+    /// Its logs, in the order of their names.
+    pub logs: Vec<&'t Stream>,
 }
 
 /// What is not looked at when trees are compared.
@@ -40,6 +61,8 @@ pub struct Difference {
     pub manifest: Manifest,
     /// Paths of what changed and belongs to the OS layer alone, sorted.
     pub os_only: Vec<String>,
+    /// Paths of profiles of users whom the base lacks, which are left out likewise, sorted.
+    pub profiles: Vec<String>,
 }
 
 /// What turns `base` into `new`.
@@ -66,6 +89,7 @@ pub fn difference(
         securities: SecurityTable::default(),
         manifest: Manifest::default(),
         os_only: Vec::new(),
+        profiles: Vec::new(),
     };
     walk.frames.push(Frame {
         parent: 0,
@@ -91,7 +115,7 @@ pub fn difference(
     walk.finish_groups()?;
     let mut manifest = walk.manifest;
     manifest.securities = walk.securities.into_values();
-    Ok(Difference { manifest, os_only: walk.os_only })
+    Ok(Difference { manifest, os_only: walk.os_only, profiles: walk.profiles })
 }
 
 /// A directory path that exists in either tree.
@@ -129,6 +153,7 @@ struct Walk<'a> {
     securities: SecurityTable,
     manifest: Manifest,
     os_only: Vec<String>,
+    profiles: Vec<String>,
 }
 
 impl Walk<'_> {
@@ -155,8 +180,8 @@ impl Walk<'_> {
             if self.scope.never.matches(self.new, directory, name) {
                 continue;
             }
-            let os_only = self.scope.without_os_only
-                && hives::role(self.new, directory, name) == Some(hives::Role::OsOnly);
+            let role = hives::role(self.new, directory, name);
+            let os_only = self.scope.without_os_only && role == Some(Role::OsOnly);
             let twins = |entries: &[Child], at: usize| {
                 let twin = |other: Option<&Child>| other.is_some_and(|other| other.folded == shown.folded);
                 twin(at.checked_sub(2).and_then(|at| entries.get(at))) || twin(entries.get(at))
@@ -165,6 +190,14 @@ impl Walk<'_> {
                 if !self.is_unchanged(frame, was, is)? {
                     self.os_only.push(self.display(frame, name));
                 }
+            } else if role == Some(Role::Log) && self.is_on_both_sides(frame) {
+                // part of the hive that it belongs to
+            } else if self.scope.without_os_only && was.is_none() && self.is_profile(frame, shown) {
+                self.profiles.push(self.display(frame, name));
+            } else if let (Some(Role::Hive(kind)), Some(was), Some(is)) = (role, was, is)
+                && self.are_files(was, is)
+            {
+                self.hive(frame, kind, (was, old), (is, now))?;
             } else if self.frames[frame].ambiguous || twins(old, o) || twins(now, n) {
                 self.ambiguous_entry(frame, was, is, &mut below)?;
             } else {
@@ -172,6 +205,41 @@ impl Walk<'_> {
             }
         }
         Ok(below)
+    }
+
+    fn is_on_both_sides(&self, frame: usize) -> bool {
+        self.frames[frame].base.is_some() && self.frames[frame].new.is_some()
+    }
+
+    /// Whether an entry of the new tree is the profile of a user: users are the OS layer's alone.
+    fn is_profile(&self, frame: usize, child: &Child) -> bool {
+        let is_users = |path: &[Name]| matches!(path, [only] if self.new.fold(only) == self.new.fold(&Name::from("Users")));
+        is_users(&self.frames[frame].path) && self.new.child(child.id, &Name::from("NTUSER.DAT")).is_some()
+    }
+
+    fn are_files(&self, was: &Child, is: &Child) -> bool {
+        !self.base.is_directory(was.id) && !self.new.is_directory(is.id)
+    }
+
+    /// A hive that both sides have: what changed in it. The file's own metadata is not looked at; it changes whenever
+    /// Windows runs.
+    fn hive(
+        &mut self,
+        frame: usize,
+        kind: HiveKind,
+        (was, old): (&Child, &[Child]),
+        (is, now): (&Child, &[Child]),
+    ) -> Result<()> {
+        let (Some(base), Some(new)) = (hive_streams(self.base, was, old), hive_streams(self.new, is, now))
+        else {
+            return Ok(());
+        };
+        let path = self.display(frame, &is.name);
+        if let Some(delta) = self.contents.hive_change(&path, kind, &base, &new)? {
+            let directory = self.position(frame)?;
+            self.manifest.hives.push(HiveRecord { directory, name: is.name.clone(), delta });
+        }
+        Ok(())
     }
 
     /// An entry whose path leads to another one as well, as the volume compares names: Windows makes such directories
@@ -492,6 +560,18 @@ impl Walk<'_> {
 /// Reading a file changes its access time, and moving or defragmenting it the time of its record: neither is a change.
 fn same_times(a: &Metadata, b: &Metadata) -> bool {
     a.times.created == b.times.created && a.times.modified == b.times.modified
+}
+
+/// The streams of a hive and of the logs beside it; `None` for a file without a main stream.
+pub(crate) fn hive_streams<'t>(tree: &'t Tree, hive: &Child, beside: &[Child]) -> Option<HiveStreams<'t>> {
+    let main = |id| tree.node(id)?.streams.iter().find(|stream: &&Stream| stream.name.is_empty());
+    let is_log = |child: &&Child| {
+        ["LOG", "LOG1", "LOG2"]
+            .iter()
+            .any(|end| child.folded == tree.fold(&Name::from(format!("{}.{end}", hive.name).as_str())))
+    };
+    let logs = beside.iter().filter(is_log).filter_map(|child| main(child.id)).collect();
+    Some(HiveStreams { file: main(hive.id)?, logs })
 }
 
 /// The short name that goes with the name of a node in a directory.

@@ -7,9 +7,9 @@ use crate::contents::OsVolumeContents;
 use crate::error::Rule;
 use crate::execute::Done;
 use crate::import::{check_volume, store_ranges, volume_errors, worth_storing};
-use crate::never_captured::NeverCaptured;
 use crate::os_volume::OsVolume;
 use crate::plan::plan;
+use crate::policy::{self, Policy};
 use crate::record::{ENGINE, ImageRecord, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
 use crate::report::*;
@@ -18,7 +18,6 @@ use crate::{Error, Result, capture as capturing, query};
 use disk::ByteSource;
 use disk::format::{ExportOptions, OpenOptions, export, open};
 use operation::Progress;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use store::{ObjectId, Store};
@@ -31,8 +30,6 @@ const MAX_OS_SIZE: u64 = 100 * GIB;
 const MAX_LAYER_SIZE: u64 = 10 * GIB;
 /// Length of an image, unless its OS disk is larger.
 const IMAGE_SIZE: u64 = 100 * GIB;
-/// Where a store keeps its own additions to the list of what is never captured.
-const NEVER_CAPTURED: &str = "never-captured.txt";
 
 /// The engine on one store. Cheap to open; several may work on one store at the same time, in one process or many.
 pub struct Engine {
@@ -53,17 +50,6 @@ impl Engine {
 
     fn catalog(&self) -> Catalog<'_> {
         Catalog::new(&self.store)
-    }
-
-    /// The list of what is never captured: the built-in one and the store's own.
-    fn never_captured(&self) -> Result<NeverCaptured> {
-        let path = self.store.path().join(NEVER_CAPTURED);
-        let more = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Error::io(format!("reading {}", path.display()))(error)),
-        };
-        NeverCaptured::with(&more).map_err(|source| Error::Patterns { path, source })
     }
 
     /// Imports a disk as a version of an OS layer.
@@ -199,7 +185,15 @@ impl Engine {
         let layers = composite.layers(&self.catalog())?;
         let marker = composite.marker();
         let os = OsDisk::open(&session, &self.catalog(), &composite.os)?;
-        let composed = compose(&session, os, &layers, None, Some(&marker), progress)?;
+        let composed = compose(
+            &session,
+            os,
+            &layers,
+            None,
+            Some(&marker),
+            &policy::lists(self.store.path())?,
+            progress,
+        )?;
         let identity = *blake3::hash(marker.composite.as_bytes()).as_bytes();
         let options = ExportOptions::new(identity);
         let report = export(&composed.frozen, request.format, &request.out, &options, progress)?;
@@ -266,9 +260,9 @@ impl Engine {
         };
         let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing, progress)?;
         let name = request.disk.display().to_string();
-        let never = self.never_captured()?;
+        let policy = Policy::load(self.store.path())?;
         let catalog = self.catalog();
-        let captured = capture(&session, &catalog, &composite, disk, &name, changes, new, &never, progress)?;
+        let captured = capture(&session, &catalog, &composite, disk, &name, changes, new, &policy, progress)?;
         let mut report = version_report(&captured.version, captured.stored, captured.read);
         warnings.append(&mut report.warnings);
         report.warnings = warnings;
@@ -294,7 +288,15 @@ impl Engine {
             return Err(Rule::NotWholeMib { size: len }.into());
         }
         let growth = Growth { len, recovery: request.recovery };
-        let composed = compose(&session, os, &layers, Some(&growth), None, progress)?;
+        let composed = compose(
+            &session,
+            os,
+            &layers,
+            Some(&growth),
+            None,
+            &policy::lists(self.store.path())?,
+            progress,
+        )?;
         let mut warnings = composed.warnings.clone();
         warnings.extend(version_skew(&composite));
         let Done { files, directories, removed, spliced, .. } = composed.done;

@@ -30,6 +30,14 @@ pub enum Error {
         /// Why.
         source: volume::Error,
     },
+    /// A registry hive cannot be read or written.
+    #[error("{context}: {source}")]
+    Hive {
+        /// Which hive, of what.
+        context: String,
+        /// Why.
+        source: hive::Error,
+    },
     /// An image file failed or was refused.
     #[error(transparent)]
     Format(#[from] disk::format::Error),
@@ -57,8 +65,8 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The store's own list of paths that are never captured is malformed.
-    #[error("the list of never-captured paths ({path}) is malformed: {source}")]
+    /// One of the store's own lists is malformed.
+    #[error("the store's list {path} is malformed: {source}")]
     Patterns {
         /// The file.
         path: PathBuf,
@@ -289,11 +297,12 @@ impl Explain for Error {
             Error::Rule(rule) => rule.code(),
             Error::Store(error) => error.code(),
             Error::Volume { source, .. } => source.code(),
+            Error::Hive { source, .. } => source.code(),
             Error::Format(error) => error.code(),
             Error::Partition { source, .. } => source.code(),
             Error::Io { .. } => "io",
             Error::Record { .. } => "store-record-damaged",
-            Error::Patterns { .. } => "never-captured-malformed",
+            Error::Patterns { .. } => "list-malformed",
             Error::TooMany { .. } => "layer-too-many",
             Error::Cancelled => "cancelled",
             Error::Internal { .. } => "internal",
@@ -306,6 +315,7 @@ impl Explain for Error {
             Error::Rule(rule) => rule.hint(),
             Error::Store(error) => error.hint(),
             Error::Volume { source, .. } => source.hint(),
+            Error::Hive { source, .. } => source.hint(),
             Error::Format(error) => error.hint(),
             Error::Partition { source, .. } => source.hint(),
             Error::Record { .. } => {

@@ -4,8 +4,10 @@
 //! [`difference`] turns two trees into a [`manifest`], [`plan`] folds manifests over a tree; capturing, composing and
 //! importing carry that out on disks that are maps over the store's blobs.
 //!
-//! Deliberately missing: merging registry hives, which are carried as files (`hives` says which, and what of them is
-//! the OS layer's alone); HTTP, SQL and platforms are others' business.
+//! Registry hives are not carried as files: `registry` turns them into changes and back (`hives` says which files are
+//! hives, and what is the OS layer's alone).
+//!
+//! Deliberately missing: HTTP, SQL and platforms are others' business.
 
 mod binary_version;
 mod capture;
@@ -29,10 +31,12 @@ mod os_volume;
 pub mod path_list;
 mod placement;
 pub mod plan;
+mod policy;
 mod query;
 mod reagent;
 mod record;
 pub mod reference;
+pub mod registry;
 pub mod report;
 pub mod request;
 mod streams;

@@ -6,12 +6,16 @@
 //!
 //! Everything is sorted (directories parents first, then by folded path), so equal changes give equal bytes.
 
+use hive::Delta;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use store::BlobId;
 use volume::{Kind, Metadata, Name, Property, Security, StreamFlags, Times};
 
 /// First byte of an encoded manifest.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+/// The format before hives were more than files; it is read, and no longer written.
+const WITHOUT_HIVES: u8 = 2;
 
 /// What a layer version changes on the OS volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +28,19 @@ pub struct Manifest {
     pub files: Vec<FileRecord>,
     /// Entries that the version takes away, parents before their contents.
     pub deletions: Vec<DeletionRecord>,
+    /// What the version changes in the registry, hive by hive.
+    pub hives: Vec<HiveRecord>,
+}
+
+/// What a version changes in a registry hive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiveRecord {
+    /// Position of the directory that the hive's file is in.
+    pub directory: u32,
+    /// Name of the file.
+    pub name: Name,
+    /// The change. In the SYSTEM hive the control set in use is called `CurrentControlSet`.
+    pub delta: Delta,
 }
 
 /// A directory that a manifest speaks of.
@@ -272,13 +289,15 @@ impl Manifest {
 
     /// Reads stored bytes and verifies that every position refers to something and that parents come first.
     pub fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
-        match bytes.first() {
-            Some(&FORMAT) => {}
+        let body = match bytes.first() {
+            Some(&FORMAT) => Cow::Borrowed(&bytes[1..]),
+            // all but the last list, which was not there yet: an empty one is a zero
+            Some(&WITHOUT_HIVES) => Cow::Owned([&bytes[1..], &[0]].concat()),
             Some(&found) if found > FORMAT => return Err(ManifestError::Newer { found }),
             _ => return Err(ManifestError::Damaged("it has no format number".into())),
-        }
-        let (manifest, rest): (Manifest, _) = postcard::take_from_bytes(&bytes[1..])
-            .map_err(|error| ManifestError::Damaged(error.to_string()))?;
+        };
+        let (manifest, rest): (Manifest, _) =
+            postcard::take_from_bytes(&body).map_err(|error| ManifestError::Damaged(error.to_string()))?;
         if !rest.is_empty() {
             return Err(ManifestError::Damaged("something follows its end".to_owned()));
         }
@@ -322,6 +341,14 @@ impl Manifest {
         }
         if !self.deletions.iter().all(|deletion| refers(deletion.directory) && !deletion.name.is_empty()) {
             return damaged("a deletion's directory is not there");
+        }
+        for hive in &self.hives {
+            if !refers(hive.directory) || hive.name.is_empty() {
+                return damaged("a hive's directory is not there");
+            }
+            if let Err(rule) = hive.delta.verify() {
+                return damaged(rule);
+            }
         }
         Ok(())
     }

@@ -42,10 +42,15 @@ impl PathList {
 
     /// Whether the entry `name` of the directory with this path is on the list. `tree` says how names compare.
     pub fn matches(&self, tree: &Tree, directory: &[Name], name: &Name) -> bool {
+        self.position(tree, directory, name).is_some()
+    }
+
+    /// Which pattern of the list is the first that matches the entry.
+    pub(crate) fn position(&self, tree: &Tree, directory: &[Name], name: &Name) -> Option<usize> {
         let upper = |name: &Name| tree.fold(name).to_string();
         let depth = directory.len() + 1;
         let mut path: Option<Vec<String>> = None;
-        self.patterns.iter().any(|pattern| {
+        self.patterns.iter().position(|pattern| {
             let candidate =
                 if pattern.below { depth > pattern.parts.len() } else { depth == pattern.parts.len() };
             if !candidate {
@@ -80,7 +85,7 @@ fn parse(text: &str) -> Result<Vec<Pattern>, PatternError> {
 }
 
 /// `*` any characters, `?` one character.
-fn glob_matches(glob: &str, text: &str) -> bool {
+pub(crate) fn glob_matches(glob: &str, text: &str) -> bool {
     let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
     let (mut g, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -1,7 +1,10 @@
 //! The manifest of a version that starts from an older one: the base version's manifest changed by what was done on
 //! the packaging disk. It stands alone.
 
+use crate::hives::{self, Role};
 use crate::manifest::*;
+use crate::registry::ListValues;
+use hive::Upcase;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use volume::{Kind, Metadata, Name, Tree};
 
@@ -15,6 +18,7 @@ pub(crate) fn successor(
     base: &Manifest,
     change: &Manifest,
     tree: &Tree,
+    (upcase, lists): (&Upcase, &ListValues),
     exists_below: impl Fn(&[&Name], &Name) -> bool,
 ) -> Manifest {
     let mut draft = Draft::default();
@@ -131,7 +135,29 @@ pub(crate) fn successor(
             };
         }
     }
-    draft.finish(files.into_iter().flatten().collect(), deletions, tree)
+    let mut hives: BTreeMap<Folded, DraftHive> = BTreeMap::new();
+    for (manifest, paths) in [(base, &base_paths), (change, &change_paths)] {
+        for record in &manifest.hives {
+            let key = path(paths, record.directory, &record.name);
+            let directory = paths[record.directory as usize].clone();
+            match hives.get_mut(&key) {
+                None => {
+                    hives.insert(key, DraftHive { directory, record: record.clone() });
+                }
+                Some(hive) => {
+                    let parents =
+                        manifest.directory_path(record.directory).into_iter().cloned().collect::<Vec<_>>();
+                    let kind = match hives::role(tree, &parents, &record.name) {
+                        Some(Role::Hive(kind)) => kind,
+                        _ => continue,
+                    };
+                    hive.record.delta = hive.record.delta.then(&record.delta, upcase, &lists.of(kind));
+                }
+            }
+        }
+    }
+    hives.retain(|_, hive| !hive.record.delta.is_empty());
+    draft.finish(files.into_iter().flatten().collect(), deletions, hives, tree)
 }
 
 /// Forgets the deletion of what is there again, and says whether there was one; a deletion of something of another kind
@@ -213,6 +239,11 @@ impl DraftDeletion {
     }
 }
 
+struct DraftHive {
+    directory: Folded,
+    record: HiveRecord,
+}
+
 struct DraftDirectory {
     metadata: Metadata,
     record: DirectoryRecord,
@@ -278,6 +309,7 @@ impl Draft {
         mut self,
         mut files: Vec<DraftFile>,
         deletions: BTreeMap<Folded, DraftDeletion>,
+        hives: BTreeMap<Folded, DraftHive>,
         tree: &Tree,
     ) -> Manifest {
         let mut needed: BTreeSet<Folded> = BTreeSet::from([Folded::new()]);
@@ -292,6 +324,7 @@ impl Draft {
             need(&name.directory);
         }
         deletions.values().for_each(|deletion| need(&deletion.directory));
+        hives.values().for_each(|hive| need(&hive.directory));
         for (path, directory) in &self.directories {
             if directory.record.role != DirectoryRole::Context {
                 need(path);
@@ -330,6 +363,9 @@ impl Draft {
         for deletion in deletions.into_values() {
             let directory = positions[&deletion.directory];
             manifest.deletions.push(DeletionRecord { directory, ..deletion.record });
+        }
+        for hive in hives.into_values() {
+            manifest.hives.push(HiveRecord { directory: positions[&hive.directory], ..hive.record });
         }
         manifest.securities = securities.into_values();
         manifest

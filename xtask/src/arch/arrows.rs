@@ -14,8 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hive", &["operation"]),
     ("volume", &["disk", "operation"]),
     ("ntfs-volume", &["disk", "ntfs-sys", "operation", "volume"]),
-    ("layering", &["disk", "ntfs-volume", "operation", "store", "volume"]),
-    ("worker", &["disk", "layering", "ntfs-volume", "operation", "store", "volume"]),
+    ("layering", &["disk", "hive", "ntfs-volume", "operation", "store", "volume"]),
+    ("worker", &["disk", "hive", "layering", "ntfs-volume", "operation", "store", "volume"]),
     // disk: requests carry the names of image formats, which the command line parses
     ("lamina", &["disk", "layering", "operation", "worker"]),
     // builds where the libraries of the others cannot be built yet

@@ -6,20 +6,21 @@ mod returned;
 use crate::catalog::{Catalog, Version, now, put_disk, put_manifest};
 use crate::changed_blocks::changed_blocks;
 use crate::compose::{Layer, OsDisk, compose};
-use crate::contents::{BaseBlobs, Equality, ReturnedContents};
+use crate::contents::{BaseBlobs, Equality, Registry, ReturnedContents};
 use crate::difference::{Difference, Scope, difference};
 use crate::error::Rule;
 use crate::manifest::{DirectoryRole, Manifest, Piece};
 use crate::marker::Marker;
-use crate::never_captured::NeverCaptured;
 use crate::placement::Placement;
 use crate::plan::{PlanLayer, exists_after, warning};
+use crate::policy::Policy;
 use crate::record::{Captured, DiskRecord, ENGINE, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
 use crate::report::Warning;
 use crate::successor::successor;
 use crate::{Error, Result};
 use disk::{BlockSet, ByteSource, ExtentMap};
+use hive::Upcase;
 use operation::Progress;
 use os_version::store_os;
 use returned::{Origin, Returned, elsewhere, within};
@@ -91,14 +92,14 @@ pub(crate) fn capture(
     disk_name: &str,
     changes: Changes,
     new: NewVersion,
-    never: &NeverCaptured,
+    policy: &Policy,
     progress: &dyn Progress,
 ) -> Result<CapturedVersion> {
     catalog.vacant(new.kind, &new.layer, &new.version)?;
     let marker = composite.marker();
     let layers = composite.layers(catalog)?;
     let os = OsDisk::open(session, catalog, &composite.os)?;
-    let composed = compose(session, os, &layers, None, Some(&marker), progress)?;
+    let composed = compose(session, os, &layers, None, Some(&marker), &policy.lists, progress)?;
     let mut placement = composed.placement;
     let base_volume = composed.volume;
     let base_map = composed.frozen.map.clone();
@@ -159,7 +160,7 @@ pub(crate) fn capture(
         // Shared with the composite and not with the OS version: what composing discarded is still in that.
         let extents = placement.extents(&base_map)?;
         let shared = DiskRecord { len: base_map.len(), extents };
-        let stored = store_os(session, &shared, &returned, changed, never, progress)?;
+        let stored = store_os(session, &shared, &returned, changed, &policy.never, progress)?;
         check_size(&new, stored.added)?;
         let record = VersionRecord {
             size: stored.added,
@@ -185,15 +186,34 @@ pub(crate) fn capture(
         placement: &mut placement,
         start: base_volume.partition.start,
     };
-    let mut contents =
-        ReturnedContents::new(&base_window, &new_window, equality, &mut blobs, &mut writer, progress);
-    let scope = Scope { never, without_os_only: new.kind != LayerKind::Os };
-    let Difference { manifest: change, os_only } =
+    let upcase = base_tree.upcase().and_then(Upcase::from_table).unwrap_or_else(Upcase::unicode);
+    let registry = Registry { upcase: upcase.clone(), never: &policy.never_keys };
+    let mut contents = ReturnedContents::new(
+        &base_window,
+        &new_window,
+        equality,
+        &mut blobs,
+        &mut writer,
+        registry,
+        progress,
+    );
+    let scope = Scope { never: &policy.never, without_os_only: new.kind != LayerKind::Os };
+    let Difference { manifest: change, os_only, profiles } =
         difference(&base_tree, &returned.tree, scope, &mut contents, progress)?;
     if !os_only.is_empty() {
         let message = "changed on the packaging disk, but part of the OS layer alone (local users, groups and \
                        secrets; boot configuration)";
         warnings.push(warning("hive-left-out", message, os_only));
+    }
+    if !profiles.is_empty() {
+        let message =
+            "profiles of users whom the OS layer lacks are left out: users belong to the OS layer alone";
+        warnings.push(warning("profile-left-out", message, profiles));
+    }
+    if !contents.mended.is_empty() {
+        let message =
+            "registry hives of the returned disk broke rules of their format, and were read all the same";
+        warnings.push(warning("hive-mended", message, std::mem::take(&mut contents.mended)));
     }
     let (stored, kept) = (contents.stored, contents.kept);
     read += contents.read;
@@ -205,7 +225,7 @@ pub(crate) fn capture(
         let os = OsDisk::open(session, catalog, &composite.os)?;
         let pinned = composite.os.pinned();
         let layer = Layer { pinned, manifest: change, same_os_version: true };
-        let composed = compose(session, os, &[layer], None, None, progress)?;
+        let composed = compose(session, os, &[layer], None, None, &policy.lists, progress)?;
         warnings.extend(composed.warnings.iter().cloned());
         let volume = composed.volume.partition.number;
         let disk = composed.store(session, progress)?;
@@ -227,7 +247,7 @@ pub(crate) fn capture(
                 let tree = os.volume.scan(&os.source(), &os.reference, progress)?;
                 let plan_layers: Vec<PlanLayer<'_>> = below.iter().map(plan_layer).collect();
                 let exists = exists_after(&tree, &plan_layers)?;
-                successor(&catalog.manifest(base)?, &change, &tree, exists)
+                successor(&catalog.manifest(base)?, &change, &tree, (&upcase, &policy.lists), exists)
             }
             None => change,
         };

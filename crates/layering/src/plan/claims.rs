@@ -2,8 +2,8 @@
 
 use super::view::{DirectoryIndex, Target, View};
 use super::{OsContents, PlanLayer};
+use crate::Result;
 use crate::report::{ConflictRow, RowKind, Warning};
-use crate::{Result, hives};
 use std::collections::{BTreeSet, HashMap};
 use store::BlobId;
 use volume::{FileId, Kind, Name, Node, Tree};
@@ -129,14 +129,6 @@ impl Remarks {
         let separated = self.separated_links(view, tree);
         let newer: Vec<String> =
             rows.iter().filter(|row| row.os_is_newer.is_some()).map(|row| row.path.clone()).collect();
-        let hives = rows
-            .iter()
-            .filter(|row| {
-                row.entry == RowKind::File && row.losers.iter().any(|loser| *loser != self.os_label)
-            })
-            .map(|row| row.path.clone())
-            .filter(|path| hives::role_of_path(tree, path) == Some(hives::Role::Whole))
-            .collect();
         let changed: Vec<String> =
             rows.iter().filter(|row| row.changed_by_os).map(|row| row.path.clone()).collect();
         let warnings = [
@@ -176,12 +168,6 @@ impl Remarks {
                 "hard-link-separated",
                 "names that keep their content although another name of the same file was replaced",
                 separated,
-            ),
-            (
-                "hive-not-merged",
-                "registry hives that several layers bring: the highest one's is taken whole, what the others \
-                 changed in it is lost",
-                hives,
             ),
             ("short-name-changed", "short names that collided", self.short_names),
         ];

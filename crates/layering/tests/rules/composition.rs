@@ -280,5 +280,5 @@ fn an_administrator_can_extend_the_list_of_what_is_never_captured() {
     std::fs::write(lab.store().join("never-captured.txt"), "no path\n").unwrap();
     let disk = lab.package(&on("Windows"));
     let result = lab.try_capture(&on("Windows"), layering::reference::LayerKind::App, "B@1", &disk);
-    assert!(refused(result, "never-captured-malformed").contains("line 1"));
+    assert!(refused(result, "list-malformed").contains("line 1"));
 }

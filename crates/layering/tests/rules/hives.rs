@@ -1,10 +1,9 @@
-//! Composition 4 and 6: what is a database of Windows, and belongs to the OS layer alone. Other hives are files.
+//! Composition 4 and 6: what is a database of Windows, and belongs to the OS layer alone.
 
 use crate::bench::*;
 use layering::reference::LayerKind;
 
 const SAM: &str = "\\Windows\\System32\\config\\SAM";
-const SYSTEM: &str = "\\Windows\\System32\\config\\SYSTEM";
 
 fn with_hives(lab: &Lab) {
     lab.os("Windows@1", |disk| {
@@ -58,20 +57,4 @@ fn a_new_os_version_has_its_own_users_and_secrets() {
         assert_eq!(codes(&report.warnings), [""; 0]);
         assert_eq!(lab.compose(&on(version)).bytes(SAM), noise(9_000, 5));
     }
-}
-
-#[test]
-fn of_hives_that_several_layers_bring_the_highest_ones_is_taken_and_that_is_said() {
-    let lab = lab!();
-    with_hives(&lab);
-    for (name, seed) in [("A@1", 10), ("B@1", 11)] {
-        lab.app(&on("Windows"), name, |disk| {
-            disk.file(SYSTEM, noise(9_000, seed));
-        });
-    }
-    let image = lab.compose(&on("Windows").with("A"));
-    assert_eq!(codes(&image.report.warnings), [""; 0]);
-    let image = lab.compose(&on("Windows").with("A").with("B"));
-    assert_eq!(image.bytes(SYSTEM), noise(9_000, 11));
-    assert_eq!(warned(&image.report.warnings, "hive-not-merged"), [SYSTEM]);
 }

@@ -20,6 +20,7 @@ mod links;
 mod manifest_corpus;
 mod os_changes;
 mod os_versions;
+mod registry;
 mod round_trip;
 mod second_opinions;
 mod short_names;

@@ -1,0 +1,377 @@
+//! Composition 5 to 7: the registry. Keys are united, values overwritten, lists merged; users and the machine's own
+//! identity stay those of the OS layer.
+
+use crate::bench::*;
+use hive::{Data, Hive, KeyId, Name, Properties, Tree, Upcase, multi_string, string, value_kind};
+use layering::reference::LayerKind;
+use std::borrow::Cow;
+
+const SYSTEM: &str = "\\Windows\\System32\\config\\SYSTEM";
+const SOFTWARE: &str = "\\Windows\\System32\\config\\SOFTWARE";
+const ANN: &str = "\\Users\\ann\\NTUSER.DAT";
+const ENVIRONMENT: &str = "Control\\Session Manager\\Environment";
+
+fn upcase() -> &'static Upcase {
+    static TABLE: std::sync::OnceLock<Upcase> = std::sync::OnceLock::new();
+    TABLE.get_or_init(Upcase::unicode)
+}
+
+/// A hive that is being put together: values by path.
+struct Registry(Tree<'static>);
+
+impl Registry {
+    fn new() -> Registry {
+        Registry(Tree::new(upcase(), 5, Name::from("ROOT"), vec![1; 20]))
+    }
+
+    /// What a hive's file holds.
+    fn read(file: Vec<u8>) -> Registry {
+        // leaked, so that the tree can be handed around; a test is short
+        let hive: &'static Hive = Box::leak(Box::new(Hive::open(file, &[]).unwrap()));
+        Registry(Tree::load(hive, upcase()).unwrap().0)
+    }
+
+    fn key(&mut self, path: &str) -> KeyId {
+        let mut key = self.0.root();
+        for name in path.split('\\').filter(|name| !name.is_empty()) {
+            let class = Cow::Borrowed(&[][..]);
+            let properties = Properties { last_written: 7, flags: 0, user_flags: 0, access: 0, class };
+            let security = self.0.security_id(vec![2; 20]);
+            key = self.0.make_subkey(key, Name::from(name), properties, Some(security)).0;
+        }
+        key
+    }
+
+    fn set(&mut self, path: &str, name: &str, data: Data<'static>) -> &mut Registry {
+        let key = self.key(path);
+        self.0.set_value(key, Name::from(name), data);
+        self
+    }
+
+    fn text(&mut self, path: &str, name: &str, text: &str) -> &mut Registry {
+        self.set(path, name, string(value_kind::SZ, text))
+    }
+
+    fn remove(&mut self, path: &str) -> &mut Registry {
+        let key = self.0.descendant(self.0.root(), path).unwrap();
+        self.0.remove_key(key);
+        self
+    }
+
+    fn remove_value(&mut self, path: &str, name: &str) -> &mut Registry {
+        let key = self.key(path);
+        self.0.remove_value(key, &Name::from(name));
+        self
+    }
+
+    fn file(&self) -> Vec<u8> {
+        self.0.write().unwrap()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.0.descendant(self.0.root(), path).is_some()
+    }
+
+    fn data(&self, path: &str, name: &str) -> Option<&Data<'static>> {
+        self.0.value(self.0.descendant(self.0.root(), path)?, &Name::from(name))
+    }
+
+    /// The text of a value; of a list of strings with `|` between them; `-` for no such value.
+    fn said(&self, path: &str, name: &str) -> String {
+        match self.data(path, name) {
+            Some(data) => data.text().or_else(|| Some(data.texts()?.join("|"))).unwrap_or_default(),
+            None => "-".to_owned(),
+        }
+    }
+}
+
+/// A SYSTEM hive that uses control set `current` of two.
+fn system(current: u32) -> Registry {
+    let mut system = Registry::new();
+    system.set("Select", "Current", Data::new(value_kind::DWORD, current.to_le_bytes().to_vec()));
+    for set in ["ControlSet001", "ControlSet002"] {
+        system.text(&format!("{set}\\{ENVIRONMENT}"), "Path", "C:\\Windows;C:\\Windows\\System32");
+        system.set(
+            &format!("{set}\\Control\\Lsa"),
+            "Security Packages",
+            multi_string(["kerberos", "msv1_0"]),
+        );
+        system.text(&format!("{set}\\Services\\Base"), "ImagePath", "base.sys");
+    }
+    system.text("MountedDevices", "\\DosDevices\\C:", "disk 1");
+    system
+}
+
+fn software() -> Registry {
+    let mut software = Registry::new();
+    software.text("Microsoft\\Windows NT\\CurrentVersion", "ProductName", "Windows");
+    software.text("Microsoft\\Cryptography", "MachineGuid", "one");
+    software.text("Microsoft\\Windows NT\\CurrentVersion\\ProfileList", "Default", "C:\\Users\\Default");
+    software.text("Vendor\\Old", "Setting", "1").text("Vendor\\Old\\Below", "Setting", "2");
+    software
+}
+
+fn with_registry(lab: &Lab) {
+    lab.os("Windows@1", |disk| {
+        disk.file(SYSTEM, system(1).file()).file(SOFTWARE, software().file());
+        disk.file(&format!("{SYSTEM}.LOG1"), noise(9_000, 1)).file(&format!("{SYSTEM}.LOG2"), "");
+        disk.file("\\Windows\\System32\\config\\TxR\\{1}.TxR.blf", noise(9_000, 2));
+        disk.file(&format!("{SYSTEM}{{2}}.TM.blf"), noise(9_000, 3));
+        disk.file(&format!("{SYSTEM}{{2}}.TMContainer00000000000000000001.regtrans-ms"), noise(9_000, 4));
+        disk.file(ANN, Registry::new().text("Environment", "Path", "C:\\ann").file());
+    });
+}
+
+/// A layer version in which the hive at a path was changed.
+fn change(lab: &Lab, version: &str, path: &str, hive: Registry) -> layering::report::VersionReport {
+    lab.app(&on("Windows"), version, |disk| {
+        disk.file(path, hive.file());
+    })
+}
+
+#[test]
+fn what_two_layers_change_in_one_hive_is_in_the_image_and_lists_hold_what_both_appended() {
+    let lab = lab!();
+    with_registry(&lab);
+    let set = "ControlSet001";
+    for (version, app, end) in [("A@1", "A", "kerberos|msv1_0|pkgA"), ("B@1", "B", "kerberos|msv1_0|pkgB")] {
+        let mut hive = system(1);
+        let path = format!("C:\\Windows;C:\\Windows\\System32;C:\\Program Files\\{app}\\");
+        hive.text(&format!("{set}\\{ENVIRONMENT}"), "PATH", &path);
+        hive.set(&format!("{set}\\Control\\Lsa"), "Security Packages", multi_string(end.split('|')));
+        hive.text(&format!("{set}\\Services\\{app}"), "ImagePath", &format!("{app}.sys"));
+        hive.text(&format!("{set}\\Services\\Base"), "Common", app);
+        let report = change(&lab, version, SYSTEM, hive);
+        assert_eq!(codes(&report.warnings), [""; 0]);
+    }
+    let image = lab.compose(&on("Windows").with("A").with("B"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+    let merged = Registry::read(image.bytes(SYSTEM).to_vec());
+    assert_eq!(
+        merged.said(&format!("{set}\\{ENVIRONMENT}"), "Path"),
+        "C:\\Windows;C:\\Windows\\System32;C:\\Program Files\\B\\;C:\\Program Files\\A\\"
+    );
+    let lsa = format!("{set}\\Control\\Lsa");
+    assert_eq!(merged.said(&lsa, "Security Packages"), "kerberos|msv1_0|pkgB|pkgA");
+    assert_eq!(merged.said(&format!("{set}\\Services\\A"), "ImagePath"), "A.sys");
+    assert_eq!(merged.said(&format!("{set}\\Services\\B"), "ImagePath"), "B.sys");
+    assert_eq!(merged.said(&format!("{set}\\Services\\Base"), "Common"), "B");
+    assert!(!merged.has("ControlSet002\\Services\\A") && !merged.has("CurrentControlSet"));
+}
+
+#[test]
+fn a_hive_that_was_merged_has_no_logs() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut hive = system(1);
+    hive.text("ControlSet001\\Services\\A", "ImagePath", "A.sys");
+    change(&lab, "A@1", SYSTEM, hive);
+    let image = lab.compose(&on("Windows").with("A"));
+    assert_eq!(image.bytes(&format!("{SYSTEM}.LOG1")), b"");
+    assert_eq!(image.bytes(&format!("{SYSTEM}.LOG2")), b"");
+    let paths = image.paths();
+    assert!(!paths.iter().any(|path| path.ends_with(".blf") || path.ends_with(".regtrans-ms")), "{paths:?}");
+    // a hive that no layer changes stays as it is, with its logs
+    let image = lab.compose(&on("Windows"));
+    assert_eq!(image.bytes(&format!("{SYSTEM}.LOG1")), noise(9_000, 1));
+    assert_eq!(image.bytes(SYSTEM), system(1).file());
+}
+
+#[test]
+fn changes_go_from_the_control_set_in_use_to_that_which_the_target_uses() {
+    let lab = lab!();
+    with_registry(&lab);
+    // Windows started with another set on the packaging machine, where the application was installed
+    let mut hive = system(2);
+    hive.text("ControlSet002\\Services\\A", "ImagePath", "A.sys");
+    hive.text("ControlSet001\\Services\\Lost", "ImagePath", "lost.sys");
+    change(&lab, "A@1", SYSTEM, hive);
+    let merged = Registry::read(lab.compose(&on("Windows").with("A")).bytes(SYSTEM).to_vec());
+    assert_eq!(merged.said("ControlSet001\\Services\\A", "ImagePath"), "A.sys");
+    assert!(!merged.has("ControlSet002\\Services\\A") && !merged.has("ControlSet001\\Services\\Lost"));
+    assert_eq!(merged.data("Select", "Current").unwrap().number(), Some(1));
+}
+
+#[test]
+fn removed_keys_and_values_go_and_what_the_author_could_not_see_stays() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut hive = software();
+    hive.text("Vendor\\Old\\Unseen", "Setting", "3");
+    change(&lab, "Below@1", SOFTWARE, hive);
+    let mut hive = software();
+    hive.remove("Vendor\\Old").remove_value("Microsoft\\Windows NT\\CurrentVersion", "ProductName");
+    change(&lab, "A@1", SOFTWARE, hive);
+    let image = lab.compose(&on("Windows").with("A"));
+    let merged = Registry::read(image.bytes(SOFTWARE).to_vec());
+    assert!(!merged.has("Vendor\\Old") && merged.has("Vendor"));
+    assert_eq!(merged.said("Microsoft\\Windows NT\\CurrentVersion", "ProductName"), "-");
+    let image = lab.compose(&on("Windows").with("Below").with("A"));
+    assert_eq!(warned(&image.report.warnings, "registry-key-stays"), ["SOFTWARE\\Vendor\\Old"]);
+    let merged = Registry::read(image.bytes(SOFTWARE).to_vec());
+    assert_eq!(merged.said("Vendor\\Old\\Unseen", "Setting"), "3");
+    assert_eq!(merged.said("Vendor\\Old", "Setting"), "-");
+    assert!(!merged.has("Vendor\\Old\\Below"));
+}
+
+#[test]
+fn the_machines_own_identity_is_never_captured() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut hive = software();
+    hive.text("Microsoft\\Cryptography", "MachineGuid", "two");
+    hive.text(
+        "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1-2-3-1001",
+        "ProfileImagePath",
+        "x",
+    );
+    let report = change(&lab, "A@1", SOFTWARE, hive);
+    assert_eq!((report.files, codes(&report.warnings)), (0, vec![""; 0]));
+    let mut hive = system(1);
+    hive.text("MountedDevices", "\\DosDevices\\D:", "disk 2");
+    hive.text("ControlSet001\\Control\\Session Manager", "PendingFileRenameOperations", "x");
+    change(&lab, "B@1", SYSTEM, hive);
+    let image = lab.compose(&on("Windows").with("A").with("B"));
+    assert_eq!(image.bytes(SOFTWARE), software().file(), "not even written anew");
+    assert_eq!(image.bytes(SYSTEM), system(1).file());
+}
+
+#[test]
+fn users_hives_are_merged_and_profiles_of_users_whom_the_os_lacks_are_left_out() {
+    let lab = lab!();
+    with_registry(&lab);
+    let report = lab.app(&on("Windows"), "A@1", |disk| {
+        let mut ann = Registry::new();
+        ann.text("Environment", "Path", "C:\\ann;C:\\A").text("Software\\A", "Setting", "1");
+        disk.file(ANN, ann.file());
+        disk.file("\\Users\\bob\\NTUSER.DAT", Registry::new().file())
+            .file("\\Users\\bob\\Documents\\x.txt", "x");
+        disk.file("\\Users\\Public\\Desktop\\A.lnk", "link");
+    });
+    assert_eq!(warned(&report.warnings, "profile-left-out"), ["\\Users\\bob"]);
+    let image = lab.compose(&on("Windows").with("A"));
+    let ann = Registry::read(image.bytes(ANN).to_vec());
+    assert_eq!(ann.said("Environment", "Path"), "C:\\ann;C:\\A");
+    assert!(ann.has("Software\\A") && !image.paths().iter().any(|path| path.contains("bob")));
+    assert_eq!(image.bytes("\\Users\\Public\\Desktop\\A.lnk"), b"link");
+}
+
+#[test]
+fn a_hive_whose_user_the_os_version_lacks_is_left_out_with_a_warning() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut ann = Registry::new();
+    ann.text("Software\\A", "Setting", "1").text("Environment", "Path", "C:\\ann");
+    change(&lab, "A@1", ANN, ann);
+    let disk = lab.package(&on("Windows@1"));
+    disk.edit(|volume| {
+        volume.delete(ANN).delete("\\Users\\ann");
+    });
+    lab.capture(&on("Windows@1"), LayerKind::Os, "Windows@2", &disk);
+    let image = lab.compose(&on("Windows@2").with("A"));
+    assert_eq!(warned(&image.report.warnings, "hive-missing"), ["\\Users\\ann\\NTUSER.DAT (app:A@1)"]);
+}
+
+#[test]
+fn a_new_version_starts_from_what_the_older_one_changed() {
+    let lab = lab!();
+    with_registry(&lab);
+    let environment = format!("ControlSet001\\{ENVIRONMENT}");
+    let path = "C:\\Windows;C:\\Windows\\System32";
+    let mut hive = system(1);
+    hive.text(&environment, "Path", &format!("{path};C:\\P"));
+    change(&lab, "P@1", SYSTEM, hive);
+    let mut hive = system(1);
+    hive.text(&environment, "Path", &format!("{path};C:\\A1"));
+    hive.text("ControlSet001\\Services\\A1", "ImagePath", "1").text(
+        "ControlSet001\\Services\\A",
+        "Start",
+        "1",
+    );
+    change(&lab, "A@1", SYSTEM, hive);
+
+    let spec = on("Windows").with("P").base("A@1");
+    let disk = lab.package(&spec);
+    let mut hive = Registry::read(Snapshot::of(&disk).bytes(SYSTEM).to_vec());
+    assert_eq!(hive.said(&environment, "Path"), format!("{path};C:\\A1;C:\\P"));
+    hive.text(&environment, "Path", &format!("{path};C:\\A1;C:\\P;C:\\A2"));
+    hive.remove("ControlSet001\\Services\\A1").text("ControlSet001\\Services\\A", "Start", "2");
+    disk.edit(|volume| {
+        volume.file(SYSTEM, hive.file());
+    });
+    lab.capture(&spec, LayerKind::App, "A@2", &disk);
+
+    let merged = Registry::read(lab.compose(&on("Windows").with("A@2")).bytes(SYSTEM).to_vec());
+    assert_eq!(
+        merged.said(&environment, "Path"),
+        format!("{path};C:\\A1;C:\\A2"),
+        "the prerequisite's is not in it"
+    );
+    assert_eq!(merged.said("ControlSet001\\Services\\A", "Start"), "2");
+    assert!(!merged.has("ControlSet001\\Services\\A1"));
+    let merged = Registry::read(lab.compose(&on("Windows").with("P").with("A@2")).bytes(SYSTEM).to_vec());
+    assert!(merged.said(&environment, "Path").contains("C:\\P"));
+}
+
+#[test]
+fn a_new_os_version_made_with_a_packaging_platform_has_the_changes_and_not_the_platforms() {
+    let lab = lab!();
+    with_registry(&lab);
+    lab.platform(&on("Windows"), "Tools@1", |disk| {
+        let mut hive = system(1);
+        hive.text("ControlSet001\\Services\\Tools", "ImagePath", "tools.sys");
+        disk.file(SYSTEM, hive.file());
+    });
+    let spec = on("Windows@1").platform("Tools");
+    let disk = lab.package(&spec);
+    let mut hive = Registry::read(Snapshot::of(&disk).bytes(SYSTEM).to_vec());
+    assert!(hive.has("ControlSet001\\Services\\Tools"));
+    hive.text("ControlSet001\\Services\\Update", "ImagePath", "update.sys");
+    disk.edit(|volume| {
+        volume.file(SYSTEM, hive.file());
+    });
+    lab.capture(&spec, LayerKind::Os, "Windows@2", &disk);
+    let merged = Registry::read(lab.compose(&on("Windows@2")).bytes(SYSTEM).to_vec());
+    assert!(merged.has("ControlSet001\\Services\\Update") && !merged.has("ControlSet001\\Services\\Tools"));
+}
+
+#[test]
+fn a_hive_that_cannot_be_read_is_refused_with_its_name_the_place_and_the_rule() {
+    let lab = lab!();
+    with_registry(&lab);
+    let spec = on("Windows");
+    for (damage, code, message) in [
+        (
+            0,
+            "hive-unknown",
+            "\\Windows\\System32\\config\\SYSTEM: this is no registry hive: it does not begin with the letters regf",
+        ),
+        (
+            4096,
+            "hive-damaged",
+            "\\Windows\\System32\\config\\SYSTEM: the registry hive is damaged at byte 4096: a bin does not begin with \
+             the letters hbin",
+        ),
+    ] {
+        let disk = lab.package(&spec);
+        let mut file = system(1).file();
+        file[damage] = b'x';
+        disk.edit(|volume| {
+            volume.file(SYSTEM, file);
+        });
+        assert_eq!(refused(lab.try_capture(&spec, LayerKind::App, "A@1", &disk), code), message);
+    }
+    assert_eq!(lab.list().len(), 1, "nothing was stored");
+}
+
+#[test]
+fn a_hive_that_the_base_lacks_is_a_file_like_any_other() {
+    let lab = lab!();
+    with_registry(&lab);
+    let drivers = "\\Windows\\System32\\config\\DRIVERS";
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(drivers, software().file());
+    });
+    assert_eq!(lab.rows("app:A"), [format!("file {drivers}")]);
+    assert_eq!(lab.compose(&on("Windows").with("A")).bytes(drivers), software().file());
+}
