@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, Version, put_disk};
 use crate::contents::OsVolumeContents;
+use crate::drivers;
 use crate::execute::{Done, execute};
 use crate::manifest::Manifest;
 use crate::marker::Marker;
@@ -193,6 +194,8 @@ pub(crate) fn compose<'s>(
         &context,
         progress,
     )?);
+    warnings.extend(drivers::colliding_names(&tree, &registry));
+    drivers::clear_catalog_databases(&mut editor, &tree, &plan.steps, &registry, &context)?;
     if let Some(marker) = marker {
         marker.write(&mut editor, &tree, &context)?;
     }

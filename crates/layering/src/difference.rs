@@ -181,12 +181,14 @@ impl Walk<'_> {
                 continue;
             }
             let role = hives::role(self.new, directory, name);
-            let os_only = self.scope.without_os_only && role == Some(Role::OsOnly);
             let twins = |entries: &[Child], at: usize| {
                 let twin = |other: Option<&Child>| other.is_some_and(|other| other.folded == shown.folded);
                 twin(at.checked_sub(2).and_then(|at| entries.get(at))) || twin(entries.get(at))
             };
-            if os_only {
+            if role == Some(Role::State) && self.scope.without_os_only {
+                continue;
+            }
+            if role == Some(Role::OsOnly) && self.scope.without_os_only {
                 if !self.is_unchanged(frame, was, is)? {
                     self.os_only.push(self.display(frame, name));
                 }

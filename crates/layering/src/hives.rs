@@ -12,6 +12,8 @@ const LINES: &str = include_str!("hives.txt");
 pub(crate) enum Role {
     /// It is left out of app and platform layers.
     OsOnly,
+    /// It is left out of app and platform layers, and changes whenever a machine runs.
+    State,
     /// It belongs to a hive and is never carried by itself.
     Log,
     /// It is a hive: what changed in it is carried.
@@ -35,6 +37,7 @@ fn lines() -> impl Iterator<Item = (Role, &'static str)> {
         let (word, path) = line.split_once(' ')?;
         let role = match word {
             "os" => Role::OsOnly,
+            "state" => Role::State,
             "log" => Role::Log,
             kind => Role::Hive(HiveKind::parse(kind)?),
         };
@@ -75,6 +78,7 @@ mod tests {
                 "\\Users\\ann\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
                 Some(Role::Hive(HiveKind::Classes)),
             ),
+            ("\\Windows\\System32\\wbem\\repository\\OBJECTS.DATA", Some(Role::State)),
             ("\\Windows\\System32\\config\\SAMPLE", None),
             ("\\NTUSER.DAT", None),
         ] {

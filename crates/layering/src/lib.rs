@@ -16,6 +16,7 @@ mod changed_blocks;
 mod compose;
 mod contents;
 pub mod difference;
+mod drivers;
 mod engine;
 mod error;
 mod execute;

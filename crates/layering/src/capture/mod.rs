@@ -16,6 +16,7 @@ use crate::plan::{PlanLayer, exists_after, warning};
 use crate::policy::Policy;
 use crate::record::{Captured, DiskRecord, ENGINE, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
+use crate::registry::windows_packages;
 use crate::report::Warning;
 use crate::successor::successor;
 use crate::{Error, Result};
@@ -214,6 +215,12 @@ pub(crate) fn capture(
         let message =
             "registry hives of the returned disk broke rules of their format, and were read all the same";
         warnings.push(warning("hive-mended", message, std::mem::take(&mut contents.mended)));
+    }
+    let packages = if new.kind == LayerKind::Os { Vec::new() } else { windows_packages(&change) };
+    if !packages.is_empty() {
+        let message = "updates or features of Windows itself were installed or removed; they belong in a version of \
+                       the OS layer, and are not complete in this one";
+        warnings.push(warning("windows-packages-changed", message, packages));
     }
     let (stored, kept) = (contents.stored, contents.kept);
     read += contents.read;

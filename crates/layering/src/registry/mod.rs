@@ -14,12 +14,14 @@ mod compose;
 mod files;
 mod lists;
 mod never;
+mod packages;
 mod patterns;
 
 pub(crate) use compose::{RegistryLayer, update};
 pub(crate) use files::read;
 pub(crate) use lists::ListValues;
 pub(crate) use never::NeverCapturedKeys;
+pub(crate) use packages::windows_packages;
 
 use hive::{Data, Delta, Hive, KeyId, Name, Repair, Tree, Upcase};
 

@@ -58,3 +58,61 @@ fn a_new_os_version_has_its_own_users_and_secrets() {
         assert_eq!(lab.compose(&on(version)).bytes(SAM), noise(9_000, 5));
     }
 }
+
+/// Databases that Windows derives or keeps about one machine.
+const INDEX: &str = "\\ProgramData\\Microsoft\\Search\\Data\\Windows.edb";
+const CATALOG: &str = "\\Windows\\System32\\CatRoot\\{F750E6C3}\\oem1.cat";
+const CATALOG_DATABASE: &str = "\\Windows\\System32\\catroot2\\{F750E6C3}\\catdb";
+
+#[test]
+fn databases_of_one_machine_stay_the_os_layer_s_without_a_word() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.file(INDEX, "of the OS").file(CATALOG_DATABASE, "knows no catalog");
+    });
+    let report = lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(INDEX, "of the packaging machine").file("\\Windows\\INF\\a.PNF", "compiled");
+        disk.file(CATALOG_DATABASE, "of the packaging machine").file("\\app.txt", "app");
+    });
+    assert_eq!((report.files, report.warnings.len()), (1, 0));
+    let image = lab.compose(&on("Windows").with("A"));
+    assert_eq!(image.bytes(INDEX), b"of the OS");
+    assert_eq!(image.bytes(CATALOG_DATABASE), b"knows no catalog");
+    // a new OS version keeps what its disk had
+    lab.os_version(&on("Windows@1"), "Windows@2", |disk| {
+        disk.file(INDEX, "of the packaging machine");
+    });
+    assert_eq!(lab.compose(&on("Windows@2")).bytes(INDEX), b"of the packaging machine");
+}
+
+#[test]
+fn where_a_layer_brings_catalogs_windows_has_to_make_the_database_over_them_anew() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.file(CATALOG_DATABASE, "knows no catalog");
+    });
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(CATALOG, "signed");
+    });
+    let image = lab.compose(&on("Windows").with("A"));
+    assert_eq!(image.bytes(CATALOG), b"signed");
+    assert!(!image.paths().iter().any(|path| path.ends_with("catdb")), "{:?}", image.paths());
+}
+
+#[test]
+fn two_drivers_of_one_name_are_said_and_equal_ones_are_not() {
+    let lab = lab!();
+    lab.os("Windows@1", |disk| {
+        disk.file("\\Windows\\INF\\disk.inf", "of Windows");
+    });
+    for (layer, own) in [("A@1", "driver of A"), ("B@1", "driver of B")] {
+        lab.app(&on("Windows"), layer, |disk| {
+            disk.file("\\Windows\\INF\\oem7.inf", own).file("\\Windows\\INF\\oem8.inf", "the same");
+            disk.file("\\Windows\\INF\\oemsetup.inf", own);
+        });
+    }
+    let warnings = lab.compose(&on("Windows").with("A").with("B")).report.warnings;
+    assert_eq!(codes(&warnings), ["driver-names-collide"]);
+    assert_eq!(warnings[0].paths, ["\\Windows\\INF\\oem7.inf (app:A@1, app:B@1)"]);
+    assert!(lab.compose(&on("Windows").with("A")).report.warnings.is_empty());
+}

@@ -375,3 +375,25 @@ fn a_hive_that_the_base_lacks_is_a_file_like_any_other() {
     assert_eq!(lab.rows("app:A"), [format!("file {drivers}")]);
     assert_eq!(lab.compose(&on("Windows").with("A")).bytes(drivers), software().file());
 }
+
+#[test]
+fn updates_of_windows_in_an_application_s_layer_are_said() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut hive = software();
+    let packages = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\Packages";
+    hive.text(
+        &format!("{packages}\\Package_for_KB1~31bf3856ad364e35~amd64~~10.0.1.1\\Owners"),
+        "Microsoft",
+        "1",
+    );
+    let report = change(&lab, "A@1", SOFTWARE, hive);
+    assert_eq!(codes(&report.warnings), ["windows-packages-changed"]);
+    assert_eq!(report.warnings[0].paths, ["Package_for_KB1~31bf3856ad364e35~amd64~~10.0.1.1"]);
+    let mut hive = software();
+    hive.text(&format!("{packages}\\Package_for_KB1"), "Microsoft", "1");
+    let report = lab.os_version(&on("Windows@1"), "Windows@2", |disk| {
+        disk.file(SOFTWARE, hive.file());
+    });
+    assert_eq!(codes(&report.warnings), [""; 0]);
+}
