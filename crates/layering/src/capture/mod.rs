@@ -1,5 +1,6 @@
 //! Capturing: what changed on a returned packaging disk becomes a layer version.
 
+mod elsewhere;
 mod os_version;
 mod returned;
 
@@ -21,10 +22,11 @@ use crate::report::Warning;
 use crate::successor::successor;
 use crate::{Error, Result};
 use disk::{BlockSet, ByteSource, ExtentMap};
+use elsewhere::elsewhere;
 use hive::Upcase;
 use operation::Progress;
 use os_version::store_os;
-use returned::{Origin, Returned, elsewhere, within};
+use returned::{Origin, Returned, within};
 use std::sync::Arc;
 use store::{ObjectId, Session};
 use volume::{Name, Tree};

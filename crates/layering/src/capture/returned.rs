@@ -1,12 +1,9 @@
 //! A disk that comes back from a packaging machine: whether it is one, whether it is the right one, what it changed.
 
-use crate::changed_blocks::changed_blocks;
 use crate::contents::Equality;
 use crate::error::Rule;
 use crate::marker::Marker;
 use crate::os_volume::OsVolume;
-use crate::plan::warning;
-use crate::report::Warning;
 use crate::{Error, Result};
 use disk::partition::PartitionTable;
 use disk::{BLOCK, BlockSet, ByteSource, ExtentMap, MappedDisk, SourceId, SourceRange, SourceWindow};
@@ -165,42 +162,4 @@ pub(super) fn within(blocks: &BlockSet, volume: &OsVolume) -> Equality {
     Equality::Changed(
         inside.map(|range| range.start.max(start) - start..range.end.min(end) - start).collect(),
     )
-}
-
-/// Other partitions are carried byte for byte: a change there is reported, not captured. The second value is how many
-/// bytes were read to find out.
-pub(super) fn elsewhere(
-    base: &Arc<dyn ByteSource>,
-    returned: &Returned,
-    changed: Option<&BlockSet>,
-    progress: &dyn Progress,
-) -> Result<(Vec<Warning>, u64)> {
-    let mut touched = Vec::new();
-    let mut read = 0;
-    for other in &returned.volume.table.partitions {
-        if other.number == returned.volume.partition.number || other.end() > base.len() {
-            continue;
-        }
-        let differs = match changed {
-            Some(changed) => changed.intersects(other.start..other.end()),
-            None => {
-                let window = |disk: &Arc<dyn ByteSource>| {
-                    SourceWindow::new(Arc::clone(disk), other.start, other.len)
-                        .map_err(|error| Error::record("a partition", &error))
-                };
-                let (blocks, bytes) = changed_blocks(&window(base)?, &window(&returned.disk)?, progress)?;
-                read += bytes;
-                !blocks.is_empty()
-            }
-        };
-        if differs {
-            touched.push(format!("partition {} ({})", other.number, other.kind));
-        }
-    }
-    if touched.is_empty() {
-        return Ok((Vec::new(), read));
-    }
-    let message = "changed on the packaging disk, but not part of the layer (on the boot partition Windows itself \
-                   changes the boot configuration, which stays the OS version's)";
-    Ok((vec![warning("other-partition-changed", message, touched)], read))
 }

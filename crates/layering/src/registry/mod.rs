@@ -23,7 +23,7 @@ pub(crate) use lists::ListValues;
 pub(crate) use never::NeverCapturedKeys;
 pub(crate) use packages::windows_packages;
 
-use hive::{Data, Delta, Hive, KeyId, Name, Repair, Tree, Upcase};
+use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Repair, Tree, Upcase};
 
 /// Under which name the control set in use is known.
 const CURRENT_CONTROL_SET: &str = "CurrentControlSet";
@@ -76,7 +76,7 @@ impl HiveKind {
 }
 
 /// The bytes of a hive with those of its logs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct HiveFiles {
     /// The hive.
     pub file: Vec<u8>,
@@ -135,6 +135,22 @@ pub(crate) fn changes(
     let mut delta = Delta::between(&before, &after);
     delta.retain(|path, value| never.keeps(kind, path, value));
     Ok(HiveChange { delta, repairs })
+}
+
+/// The paths of keys and values in which two states of a boot configuration differ.
+pub(crate) fn changed_elements(was: &HiveFiles, is: &HiveFiles) -> hive::Result<Vec<String>> {
+    let upcase = Upcase::unicode();
+    let (was, is) = (was.clone().open()?, is.clone().open()?);
+    let (before, _) = Tree::load(&was, &upcase)?;
+    let (after, _) = Tree::load(&is, &upcase)?;
+    let delta = Delta::between(&before, &after);
+    let mut elements = Vec::new();
+    for (position, key) in delta.keys.iter().enumerate() {
+        if key.role != KeyRole::Context || !key.values.is_empty() {
+            elements.push(delta.path(position));
+        }
+    }
+    Ok(elements)
 }
 
 /// Applies changes to a hive, lowest layer first, and gives the new file with what was met, by layer.

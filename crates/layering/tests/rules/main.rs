@@ -7,6 +7,7 @@ mod bad_input;
 mod base_version;
 mod bench;
 mod binding;
+mod boot_configuration;
 mod carried;
 mod composition;
 mod deletions;
