@@ -1,6 +1,7 @@
 """Reads an NTFS volume inside a raw disk with dissect.ntfs, an implementation that shares no code with Lamina's.
 
     ntfs_oracle.py has    DISK OFFSET LENGTH PATH   prints yes or no
+    ntfs_oracle.py extract DISK OFFSET LENGTH PATH  writes a file's bytes to standard output
     ntfs_oracle.py hashes DISK OFFSET LENGTH        for each path on standard input: SHA-256 (URL-safe base64 without
                                                     padding, as wheels record it) or "absent", a tab, the path
 """
@@ -35,6 +36,10 @@ def main():
                 print("yes")
             except Error:
                 print("no")
+        elif verb == "extract":
+            stream = ntfs.mft.get(sys.argv[5]).open()
+            while block := stream.read(1 << 20):
+                sys.stdout.buffer.write(block)
         else:
             for line in sys.stdin:
                 path = line.rstrip("\n")

@@ -7,6 +7,7 @@ mod arch;
 mod bench;
 mod command;
 mod demo;
+mod descriptor;
 mod disk;
 mod lamina;
 mod metadata;

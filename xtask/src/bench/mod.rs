@@ -5,7 +5,6 @@
 //! metadata. Whole processes are measured, in rounds in which every program runs once, and compared within each round.
 //! Deliberately missing: cold caches, and storage slower than this machine's.
 
-mod descriptor;
 mod facts;
 mod measure;
 mod results;

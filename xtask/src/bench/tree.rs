@@ -3,7 +3,7 @@
 //! The sizes follow a log-normal distribution, as those of installed programs do: many small files, few large ones.
 //! Deliberately missing: compressed and encrypted files, which neither driver would write at full speed.
 
-use super::descriptor;
+use crate::descriptor;
 use fastrand::Rng;
 use std::collections::BTreeSet;
 

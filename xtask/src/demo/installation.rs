@@ -6,6 +6,8 @@
 //! formatted anew, with the serial number it had.
 
 use super::applications::Application;
+use super::registry;
+use super::verification::Oracle;
 use crate::command::{command, output};
 use crate::disk::{self, Partition};
 use crate::mount::Mount;
@@ -16,32 +18,42 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Installs `application` on the Windows partition of the raw `disk`; gives the means that was used.
+/// How an application was installed.
+pub(crate) struct Installed {
+    /// The program that wrote the files.
+    pub(crate) means: &'static str,
+    /// Whether the registry was written to, or why not.
+    pub(crate) registry: std::result::Result<(), &'static str>,
+}
+
+/// Installs `application` on the Windows partition of the raw `disk`.
 pub(crate) fn install(
     application: &Application,
     disk: &Path,
     windows: Partition,
+    oracle: &Oracle,
     work: &Path,
-) -> Result<&'static str> {
+) -> Result<Installed> {
     let volume = work.join("volume.img");
     sparse::take_out(disk, windows.offset, windows.length, &volume)?;
-    let means = match Mount::new(&volume, &work.join("mount")) {
+    let installed = match Mount::new(&volume, &work.join("mount")) {
         Ok(mount) => {
             copy_files(application, mount.folder())?;
+            let registry = registry::install(application, mount.folder(), oracle, work)?;
             mount.unmount()?;
-            "the ntfs-3g driver"
+            Installed { means: "the ntfs-3g driver", registry }
         }
         Err(reason) => {
             report::note(&format!(
                 "the ntfs-3g driver cannot mount here ({reason:#}); wimlib-imagex does it instead"
             ));
-            apply_with_wimlib(application, &volume, windows, work)?;
-            "wimlib-imagex, as the ntfs-3g driver cannot mount here"
+            let registry = apply_with_wimlib(application, &volume, windows, oracle, work)?;
+            Installed { means: "wimlib-imagex, as the ntfs-3g driver cannot mount here", registry }
         }
     };
     sparse::put_in(&volume, disk, windows.offset)?;
     std::fs::remove_file(&volume)?;
-    Ok(means)
+    Ok(installed)
 }
 
 fn copy_files(application: &Application, root: &Path) -> Result<()> {
@@ -61,7 +73,7 @@ fn copy_files(application: &Application, root: &Path) -> Result<()> {
 
 /// Where `place` is below `root`, in the spelling that the volume has: the driver's names are case-sensitive, those of
 /// Windows are not.
-fn resolve(root: &Path, place: &str) -> Result<PathBuf> {
+pub(super) fn resolve(root: &Path, place: &str) -> Result<PathBuf> {
     let mut path = root.to_owned();
     for name in place.split('/') {
         let exact = path.join(name);
@@ -83,8 +95,9 @@ fn apply_with_wimlib(
     application: &Application,
     volume: &Path,
     windows: Partition,
+    oracle: &Oracle,
     work: &Path,
-) -> Result<()> {
+) -> Result<std::result::Result<(), &'static str>> {
     let tree = work.join("tree");
     for (place, content) in &application.files {
         let target = tree.join(place);
@@ -101,6 +114,20 @@ fn apply_with_wimlib(
         command
     };
     output(wimlib().args(["capture", "--compress=none"]).arg(volume).arg(&archive))?;
+    let config = tree.join("Windows/System32/config");
+    std::fs::create_dir_all(&config)?;
+    for hive in registry::HIVES {
+        let place = format!("/{hive}");
+        // A disk without hives is not one to fail over.
+        let extract = wimlib()
+            .arg("extract")
+            .arg(&archive)
+            .args(["1", &place, "--no-acls", "--dest-dir"])
+            .arg(&config)
+            .output();
+        extract.context("cannot start wimlib-imagex")?;
+    }
+    let done = registry::install(application, &tree, oracle, work)?;
     output(
         wimlib()
             .arg("update")
@@ -114,7 +141,7 @@ fn apply_with_wimlib(
     output(wimlib().arg("apply").arg(&archive).arg("1").arg(volume))?;
     std::fs::remove_dir_all(&tree)?;
     std::fs::remove_file(&archive)?;
-    Ok(())
+    Ok(done)
 }
 
 /// The volume serial number stands at byte 0x48 of the boot sector, of which the last sector of the partition is a copy.

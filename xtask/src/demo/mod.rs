@@ -6,8 +6,10 @@
 
 mod applications;
 mod installation;
+mod registry;
 mod verification;
 mod windows_tree;
+mod wine_registry;
 
 use crate::disk::{self, Partition};
 use crate::lamina::Lamina;
@@ -58,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     })?;
     let os_disk = match &arguments.os_disk {
         Some(disk) => disk.clone(),
-        None => build_os_disk(&mut steps, work)?,
+        None => build_os_disk(&mut steps, &oracle, work)?,
     };
     let applications = steps.quiet("fetch two Windows applications from PyPI", |_| {
         let applications = applications::fetch(&ready.python, work)?;
@@ -83,11 +85,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "import",
         arguments!["--disk", &os_disk, "--name", "Windows", "--version", "1"],
     )?;
+    let mut registry = true;
     for application in &applications {
-        package(&mut steps, &lamina, &oracle, application, work)?;
+        registry &= package(&mut steps, &lamina, &oracle, application, work)?;
     }
     publish(&mut steps, &lamina, &applications, work)?;
-    verify(&mut steps, &lamina, &oracle, &applications, work)?;
+    verify(&mut steps, &lamina, &oracle, &applications, registry, work)?;
 
     report::line("");
     report::line(steps.table());
@@ -114,10 +117,28 @@ fn call(
     })
 }
 
-fn build_os_disk(steps: &mut Steps, work: &Path) -> Result<PathBuf> {
+fn build_os_disk(steps: &mut Steps, oracle: &Oracle, work: &Path) -> Result<PathBuf> {
     let tree = steps.quiet("let wine make a Windows drive", |_| {
-        let tree = windows_tree::make(work)?;
-        Ok((tree, "registry: wine's text files under honest names, as wine has no hives".into()))
+        let (tree, hives) = windows_tree::make(work)?;
+        let (mut keys, mut values) = (0, 0);
+        for hive in &hives {
+            let seen = registry::count(oracle, &tree.join(hive.place))?;
+            if seen != (hive.keys, hive.values) {
+                bail!(
+                    "{}: {:?} keys and values were written, dissect.regf sees {seen:?}",
+                    hive.place,
+                    (hive.keys, hive.values)
+                );
+            }
+            (keys, values) = (keys + hive.keys, values + hive.values);
+        }
+        let count = hives.len();
+        Ok((
+            tree,
+            format!(
+                "wine's registry as {count} hives: {keys} keys, {values} values, all seen by dissect.regf"
+            ),
+        ))
     })?;
     steps.quiet("build the operating-system disk", |_| {
         let disk = work.join("os.raw");
@@ -131,14 +152,14 @@ fn build_os_disk(steps: &mut Steps, work: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Packaging disk, installation by another program, capture.
+/// Packaging disk, installation by another program, capture. Whether the registry was part of it.
 fn package(
     steps: &mut Steps,
     lamina: &Lamina,
     oracle: &Oracle,
     application: &Application,
     work: &Path,
-) -> Result<()> {
+) -> Result<bool> {
     let name = application.name;
     let disk = work.join("packaging.raw");
     call(
@@ -148,17 +169,16 @@ fn package(
         "packaging-disk",
         arguments!["--os", OS, "--format", "raw", "--out", &disk],
     )?;
-    steps.loud(&format!("install {name} on it"), || {
+    let registry = steps.loud(&format!("install {name} on it"), || {
         let windows = windows_partition(oracle, &disk)?;
-        let means = installation::install(application, &disk, windows, work)?;
-        Ok((
-            (),
-            format!(
-                "{} files, {}, with {means}",
-                application.files.len(),
-                report::bytes(application.bytes())
-            ),
-        ))
+        let installed = installation::install(application, &disk, windows, oracle, work)?;
+        let registry = match installed.registry {
+            Ok(()) => "registry: search path, event source and list of programs, by hivexregedit".to_owned(),
+            Err(reason) => format!("no registry changes: {reason}"),
+        };
+        let (files, bytes) = (application.files.len(), report::bytes(application.bytes()));
+        let remark = format!("{files} files, {bytes}, with {}\n{registry}", installed.means);
+        Ok((installed.registry.is_ok(), remark))
     })?;
     call(
         steps,
@@ -179,7 +199,7 @@ fn package(
         ],
     )?;
     std::fs::remove_file(&disk)?;
-    Ok(())
+    Ok(registry)
 }
 
 fn reference(application: &Application) -> String {
@@ -224,6 +244,7 @@ fn verify(
     lamina: &Lamina,
     oracle: &Oracle,
     applications: &[Application; 2],
+    registry: bool,
     work: &Path,
 ) -> Result<()> {
     let vhd = work.join("image.vhd");
@@ -243,6 +264,15 @@ fn verify(
     steps.quiet("dissect.ntfs: contents of the application files", |_| {
         Ok(((), verification::contents(oracle, &raw, windows, applications)?))
     })?;
+    if registry {
+        let hives = registry::HIVES.map(|hive| work.join(hive.replace('/', "-")));
+        steps.quiet("dissect.regf and hivexml: the registry of both applications", |_| {
+            for (place, file) in registry::HIVES.iter().zip(&hives) {
+                oracle.extract(&raw, windows, place, file)?;
+            }
+            Ok(((), registry::verify(oracle, &hives, applications)?))
+        })?;
+    }
     steps.quiet("sleuthkit: list the volume", |_| {
         Ok(((), verification::sleuthkit(&raw, windows, applications)?))
     })?;

@@ -18,6 +18,9 @@ const VHD_FOOTER: u64 = 512;
 /// Reads NTFS with dissect; the script has its own description.
 const NTFS_ORACLE: &str = include_str!("../../python/ntfs_oracle.py");
 
+/// Reads hives with dissect; the script has its own description.
+const HIVE_ORACLE: &str = include_str!("../../python/hive_oracle.py");
+
 /// The Python readers.
 #[derive(Debug)]
 pub(crate) struct Oracle {
@@ -33,6 +36,21 @@ impl Oracle {
     /// Whether the volume has something at `path`.
     pub(crate) fn has(&self, disk: &Path, partition: Partition, path: &str) -> Result<bool> {
         Ok(output(self.call("has", disk, partition).arg(path))?.trim() == "yes")
+    }
+
+    /// Takes a file out of the volume.
+    pub(crate) fn extract(&self, disk: &Path, partition: Partition, path: &str, to: &Path) -> Result<()> {
+        let file = std::fs::File::create(to)?;
+        let run = self.call("extract", disk, partition).arg(path).stdout(file).output()?;
+        if !run.status.success() {
+            bail!("dissect.ntfs cannot read {path}:\n{}", String::from_utf8_lossy(&run.stderr));
+        }
+        Ok(())
+    }
+
+    /// What a reader of hives says of one.
+    pub(crate) fn hive(&self, verb: &str, hive: &Path, more: &[&str]) -> Result<String> {
+        output(command(&self.python).args(["-c", HIVE_ORACLE, verb]).arg(hive).args(more))
     }
 
     /// SHA-256 of each of `paths`, `absent` where there is no such file.

@@ -1,8 +1,8 @@
 //! A real Windows file tree: the drive that wine's own set-up makes.
 //!
-//! What is missing compared with an installed Windows is said in the tree itself: there is no boot loader, and
-//! `\Windows\System32\config` holds wine's registry, which is text, under names that say so, instead of hives.
+//! Compared with an installed Windows there is no boot loader. The hives hold wine's registry.
 
+use super::wine_registry::{self, Written};
 use crate::command::{command, output};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -18,15 +18,8 @@ const SPELLINGS: [(&str, &str); 7] = [
     ("Windows/inf", "Windows/INF"),
 ];
 
-/// wine's registry files and what they are called on the volume.
-const REGISTRY: [(&str, &str); 3] = [
-    ("system.reg", "wine-machine-registry.txt"),
-    ("user.reg", "wine-user-registry.txt"),
-    ("userdef.reg", "wine-default-user-registry.txt"),
-];
-
-/// Makes the tree under `work` and gives its root, the future `C:\`.
-pub(crate) fn make(work: &Path) -> Result<PathBuf> {
+/// Makes the tree under `work` and gives its root, the future `C:\`, and the hives in it.
+pub(crate) fn make(work: &Path) -> Result<(PathBuf, Vec<Written>)> {
     let prefix = work.join("wine");
     // A home of its own: wine links the user's folders to it, and the caller's documents have no place in a demo.
     let home = work.join("home");
@@ -52,18 +45,8 @@ pub(crate) fn make(work: &Path) -> Result<PathBuf> {
         }
     }
     links_become_folders(&root)?;
-    let config = root.join("Windows/System32/config");
-    std::fs::create_dir_all(&config)?;
-    for (from, to) in REGISTRY {
-        if prefix.join(from).exists() {
-            std::fs::copy(prefix.join(from), config.join(to))?;
-        }
-    }
-    std::fs::write(
-        config.join("README.txt"),
-        "Made by Lamina's demo from wine's drive: these are wine's text registries, not Windows hives.\r\n",
-    )?;
-    Ok(root)
+    let hives = wine_registry::convert(&prefix, &root)?;
+    Ok((root, hives))
 }
 
 /// wine's symbolic links point into the home folder of this machine; on the volume they are plain empty folders.

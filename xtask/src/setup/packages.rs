@@ -90,7 +90,13 @@ const PACKAGES: &[Package] = &[
     package("qemu-utils", Probe::Program("qemu-img"), "second opinion on disk images", ALL),
     package("sleuthkit", Probe::Program("fls"), "second opinion on partitions and volumes", &[Demo, Test]),
     package("p7zip-full", Probe::Program("7z"), "second opinion on volumes", &[Demo, Test]),
-    package("libhivex-bin", Probe::Program("hivexml"), "second opinion on registry hives", &[Test]),
+    package("libhivex-bin", Probe::Program("hivexml"), "second opinion on registry hives", &[Demo, Test]),
+    package(
+        "libwin-hivex-perl",
+        Probe::Program("hivexregedit"),
+        "registry changes of the demo's applications; the peer in the bench",
+        &[Demo, Bench, Test],
+    ),
     package("xz-utils", Probe::Program("xz"), "unpacking registry hives of the test data", &[Test]),
     package("python3-venv", Probe::PythonVenv, "second opinions written in Python (dissect.ntfs)", ALL),
 ];

@@ -1,24 +1,36 @@
-//! Security descriptors for generated files: self-relative, as [MS-DTYP] 2.4.6 lays them out.
+//! Security descriptors for generated files and keys: self-relative, as [MS-DTYP] 2.4.6 lays them out.
 
 /// SYSTEM, the owner and group of everything here.
 const SYSTEM: [u32; 1] = [18];
 /// BUILTIN\Administrators.
 const ADMINISTRATORS: [u32; 2] = [32, 544];
 
+/// BUILTIN\Users.
+const USERS: [u32; 2] = [32, 545];
+
 const FULL_CONTROL: u32 = 0x001F_01FF;
 const READ_AND_EXECUTE: u32 = 0x0012_00A9;
+const KEY_ALL_ACCESS: u32 = 0x000F_003F;
+const KEY_READ: u32 = 0x0002_0019;
 
 /// SE_SELF_RELATIVE and SE_DACL_PRESENT.
 const CONTROL: u16 = 0x8004;
 
 /// Full control for SYSTEM and Administrators, read and execute for one group of a domain.
 pub(crate) fn for_group(group: u32) -> Vec<u8> {
-    let entries = [
-        allow(FULL_CONTROL, &SYSTEM),
-        allow(FULL_CONTROL, &ADMINISTRATORS),
-        allow(READ_AND_EXECUTE, &[21, 1_004_336_348, 1_177_238_915, 682_003_330, group]),
-    ]
-    .concat();
+    let group = [21, 1_004_336_348, 1_177_238_915, 682_003_330, group];
+    allowing(&[(FULL_CONTROL, &SYSTEM), (FULL_CONTROL, &ADMINISTRATORS), (READ_AND_EXECUTE, &group)])
+}
+
+/// What most keys of the registry have: full control for SYSTEM and Administrators, reading for users.
+pub(crate) fn for_key() -> Vec<u8> {
+    allowing(&[(KEY_ALL_ACCESS, &SYSTEM), (KEY_ALL_ACCESS, &ADMINISTRATORS), (KEY_READ, &USERS)])
+}
+
+/// SYSTEM's descriptor with these entries.
+fn allowing(entries: &[(u32, &[u32])]) -> Vec<u8> {
+    let count = entries.len() as u16;
+    let entries: Vec<u8> = entries.iter().flat_map(|(mask, identity)| allow(*mask, identity)).collect();
     let list_bytes = 8 + entries.len();
     let owner = sid(&SYSTEM);
     let owner_at = 20 + list_bytes;
@@ -30,7 +42,7 @@ pub(crate) fn for_group(group: u32) -> Vec<u8> {
     }
     bytes.extend([2, 0]); // revision of the list
     bytes.extend((list_bytes as u16).to_le_bytes());
-    bytes.extend(3u16.to_le_bytes()); // entries
+    bytes.extend(count.to_le_bytes());
     bytes.extend(0u16.to_le_bytes());
     bytes.extend(entries);
     bytes.extend(&owner);
