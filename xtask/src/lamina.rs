@@ -8,9 +8,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// An example of the crate `layering`.
-const KNOWN_BLOCKS: &str = "capture_known_blocks";
-
 /// The built binary and the store it works on.
 #[derive(Debug)]
 pub(crate) struct Lamina {
@@ -28,13 +25,13 @@ impl Lamina {
         Ok(Lamina { program: workspace.target_directory.join("release/lamina"), store })
     }
 
-    /// Builds the program that captures with known blocks, which is an interface of the engine and no command.
-    pub(crate) fn build_known_blocks(workspace: &Workspace) -> Result<PathBuf> {
+    /// Builds an example of a crate: what is measured and is no command.
+    pub(crate) fn build_example(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
         run(command(cargo())
-            .args(["build", "--release", "--package", "layering", "--example", KNOWN_BLOCKS])
+            .args(["build", "--release", "--package", package, "--example", name])
             .current_dir(&workspace.workspace_root))
-        .with_context(|| format!("{KNOWN_BLOCKS} could not be built"))?;
-        Ok(workspace.target_directory.join("release/examples").join(KNOWN_BLOCKS))
+        .with_context(|| format!("{name} could not be built"))?;
+        Ok(workspace.target_directory.join("release/examples").join(name))
     }
 
     /// Where the store is.

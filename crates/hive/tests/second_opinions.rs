@@ -5,6 +5,8 @@
 mod support;
 
 use hive::Tree;
+use notatin::log::Logs;
+use notatin::parser_builder::ParserBuilder;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{count, hives, open, upcase};
@@ -107,5 +109,40 @@ fn hivex_opens_and_walks_every_hive_that_was_written_anew() {
         assert_eq!((starts("node "), starts("value ")), (keys, values), "{}", copy.display());
         let differing = before.iter().zip(&after).find(|(a, b)| a != b);
         assert!(differing.is_none() && before.len() == after.len(), "{}", original.display());
+    }
+}
+
+/// What notatin sees: a line for each key and value. It follows the whole ring of security descriptors for each key,
+/// so these only of hives with few keys.
+fn notatin(hive: &Path, keys: usize) -> Vec<String> {
+    let mut parser = ParserBuilder::from_path(PathBuf::from(hive)).recover_deleted(false).build().unwrap();
+    let mut lines = Vec::new();
+    let mut open = vec![parser.get_root_key().unwrap().unwrap()];
+    while let Some(mut key) = open.pop() {
+        let flags = key.key_node_flags(&mut Logs::default());
+        let time = key.last_key_written_date_and_time();
+        let security = (keys < 3000).then(|| key.get_security_descriptors(&mut parser).unwrap());
+        let security = security.map(|ring| format!("{:?}", ring.first()));
+        lines.push(format!("key {} {time} {flags:?} {security:?}", key.path));
+        for value in key.value_iter() {
+            let (content, _) = value.get_content();
+            lines.push(format!("value {} {} {content:?}", key.path, value.detail.value_name()));
+        }
+        open.extend(key.read_sub_keys(&mut parser));
+    }
+    lines
+}
+
+#[test]
+fn notatin_sees_the_same_names_times_flags_security_and_values() {
+    let test = "notatin_sees_the_same_names_times_flags_security_and_values";
+    let Some(folder) = hives(test) else { return };
+    let into = tempfile::tempdir().unwrap();
+    for (original, copy, (keys, values)) in written(&folder, into.path()) {
+        let (before, after) = (notatin(&original, keys), notatin(&copy, keys));
+        let starts = |start: &str| after.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!((starts("key "), starts("value ")), (keys, values), "{}", copy.display());
+        let differing = before.iter().zip(&after).find(|(a, b)| a != b);
+        assert_eq!(differing, None, "{}", original.display());
     }
 }

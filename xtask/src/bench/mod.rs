@@ -7,6 +7,7 @@
 
 mod facts;
 mod measure;
+mod registry;
 mod results;
 mod tree;
 mod writing;
@@ -20,6 +21,7 @@ use crate::steps::Steps;
 use crate::{report, setup, sparse};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use indicatif::ProgressBar;
 use measure::Run;
 use results::Results;
 use std::ffi::OsString;
@@ -35,6 +37,9 @@ pub(crate) struct Arguments {
     /// One round on the smaller tree only: to see that everything runs
     #[arg(long)]
     quick: bool,
+    /// The registry only
+    #[arg(long)]
+    registry: bool,
     /// Where to write the figures as JSON; a text goes beside it [default: bench-results/TIME.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -75,23 +80,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         work: folder.path().to_owned(),
         rounds: if arguments.quick { 1 } else { ROUNDS },
         steps: Steps::default(),
-        known_blocks_program: Lamina::build_known_blocks(&workspace)?,
+        known_blocks_program: Lamina::build_example(&workspace, "layering", "capture_known_blocks")?,
+        hive_program: Lamina::build_example(&workspace, "hive", "hive_work")?,
         results: Results { facts: facts::gather(&workspace, folder.path())?, ..Results::default() },
     };
-    bench.small_os()?;
-    let application = tree::application();
-    bench.application_layer(&application)?;
-    bench.compose_against_others()?;
-    bench.exports()?;
-    if arguments.quick {
-        bench.results.left_out.push("the larger tree and capture (--quick)".into());
+    bench.lamina.call("init", Vec::<OsString>::new())?;
+    bench.hives()?;
+    bench.registry_layers()?;
+    if arguments.registry {
+        bench.results.left_out.push("files (--registry)".into());
     } else {
-        let windows = tree::windows();
-        bench.windows_layer(&windows)?;
-        bench.compose_larger(&application, &windows)?;
-        bench.captures(&application)?;
+        bench.files(arguments.quick)?;
     }
-    bench.judge(&application);
     let results = bench.results;
     report::line("");
     report::line(results.text());
@@ -107,9 +107,28 @@ struct Bench {
     steps: Steps,
     results: Results,
     known_blocks_program: PathBuf,
+    hive_program: PathBuf,
 }
 
 impl Bench {
+    fn files(&mut self, quick: bool) -> Result<()> {
+        self.small_os()?;
+        let application = tree::application();
+        self.application_layer(&application)?;
+        self.compose_against_others()?;
+        self.exports()?;
+        if quick {
+            self.results.left_out.push("the larger tree and capture (--quick)".into());
+        } else {
+            let windows = tree::windows();
+            self.windows_layer(&windows)?;
+            self.compose_larger(&application, &windows)?;
+            self.captures(&application)?;
+        }
+        self.judge(&application);
+        Ok(())
+    }
+
     fn small_os(&mut self) -> Result<()> {
         let Bench { work, lamina, steps, .. } = self;
         let tree = work.join("small-os");
@@ -127,7 +146,6 @@ impl Bench {
             disk::make(&disk, DISK_BYTES, &tree, work)?;
             Ok(((), String::new()))
         })?;
-        lamina.call("init", Vec::<OsString>::new())?;
         lamina.call("import", words(&["--name", "Small", "--version", "1", "--disk"], &[&disk]))?;
         std::fs::remove_file(&disk)?;
         Ok(())
@@ -189,21 +207,36 @@ impl Bench {
         Ok(())
     }
 
-    /// A raw packaging disk of `os` on which the ntfs-3g driver has written `tree`; of the volume, a WIM if asked for.
-    fn packaged(&mut self, os: &str, tree: &Tree, archive: Option<&str>) -> Result<PathBuf> {
+    /// A raw packaging disk of `os` that was changed through the ntfs-3g driver, and its volume as a file of its own.
+    fn changed_disk(
+        &mut self,
+        os: &str,
+        step: &str,
+        change: impl FnOnce(&Path, &ProgressBar) -> Result<String>,
+    ) -> Result<(PathBuf, PathBuf)> {
         let Bench { work, lamina, steps, .. } = self;
-        let disk = work.join("packaging.raw");
+        let (disk, volume) = (work.join("packaging.raw"), work.join("volume.img"));
         lamina.call("packaging-disk", words(&["--os", os, "--format", "raw", "--out"], &[&disk]))?;
         let windows = windows_partition(&disk)?;
-        let volume = work.join("volume.img");
-        steps.quiet("write the tree on a packaging disk with the ntfs-3g driver", |bar| {
+        steps.quiet(step, |bar| {
             sparse::take_out(&disk, windows.offset, windows.length, &volume)?;
             let mount = Mount::new(&volume, &work.join("mount"))?;
-            writing::write(tree, mount.folder(), Metadata::Ntfs, bar)?;
+            let remark = change(mount.folder(), bar)?;
             mount.unmount()?;
             sparse::put_in(&volume, &disk, windows.offset)?;
-            Ok(((), format!("{} entries", tree.entries.len())))
+            Ok(((), remark))
         })?;
+        Ok((disk, volume))
+    }
+
+    /// A packaging disk on which `tree` was written; of the volume, a WIM if asked for.
+    fn packaged(&mut self, os: &str, tree: &Tree, archive: Option<&str>) -> Result<PathBuf> {
+        let step = "write the tree on a packaging disk with the ntfs-3g driver";
+        let (disk, volume) = self.changed_disk(os, step, |folder, bar| {
+            writing::write(tree, folder, Metadata::Ntfs, bar)?;
+            Ok(format!("{} entries", tree.entries.len()))
+        })?;
+        let Bench { work, steps, .. } = self;
         if let Some(archive) = archive {
             steps.quiet("capture the volume as a WIM", |_| {
                 output(

@@ -93,6 +93,30 @@ impl Results {
         }
     }
 
+    /// `key`, which processes so many bytes, is to do at least `least` of them a second.
+    pub(crate) fn goal_rate(&mut self, title: &str, key: &str, bytes: u64, least: f64) {
+        if let Some(wall) = self.wall(key) {
+            let rate = bytes as f64 / wall;
+            self.goals.push(Goal {
+                title: title.into(),
+                goal: format!("{:.0} MB/s", least / 1e6),
+                measured: format!("{:.0} MB/s", rate / 1e6),
+                reached: rate >= least,
+            });
+        }
+    }
+
+    /// A result is to be at most `most` times as long as what it was made from, in bytes.
+    pub(crate) fn goal_size(&mut self, title: &str, result: u64, from: u64, most: f64) {
+        let ratio = result as f64 / from as f64;
+        self.goals.push(Goal {
+            title: title.into(),
+            goal: format!("at most {most} times as long"),
+            measured: format!("{ratio:.2} times"),
+            reached: ratio <= most,
+        });
+    }
+
     /// The peak memory of `key` is to stay below `most` bytes.
     pub(crate) fn goal_memory(&mut self, title: &str, key: &str, most: u64) {
         if let Some(peak) = self.peak(key) {

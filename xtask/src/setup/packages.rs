@@ -97,7 +97,7 @@ const PACKAGES: &[Package] = &[
         "registry changes of the demo's applications; the peer in the bench",
         &[Demo, Bench, Test],
     ),
-    package("xz-utils", Probe::Program("xz"), "unpacking registry hives of the test data", &[Test]),
+    package("xz-utils", Probe::Program("xz"), "unpacking registry hives of the test data", &[Bench, Test]),
     package("python3-venv", Probe::PythonVenv, "second opinions written in Python (dissect.ntfs)", ALL),
 ];
 

@@ -1,6 +1,8 @@
 //! Manifests from hostile bytes: decoding never panics; what decodes is the same after being encoded and decoded again,
-//! every position in it leads somewhere, and its amounts add up.
+//! every position in it leads somewhere, and its amounts add up. What it changes in a hive can be applied to another
+//! one, which is a sound hive afterwards.
 
+use hive::{Hive, Name, NoLists, Tree, Upcase};
 use layering::manifest::{ContentRecord, Manifest};
 
 /// Panics when one of the rules above is broken.
@@ -38,6 +40,19 @@ pub fn check(input: &[u8]) {
                 );
             }
         }
+    }
+    for record in &manifest.hives {
+        assert!(record.delta.verify().is_ok());
+        manifest.display_path(record.directory, &record.name);
+        let upcase = Upcase::unicode();
+        let mut tree = Tree::new(&upcase, 5, Name::from("ROOT"), vec![1; 20]);
+        tree.apply(&record.delta, &NoLists);
+        // a hive has limits that a change does not have
+        let Ok(written) = tree.write() else { continue };
+        let read = Hive::open(written, &[]).expect("what was written is sound");
+        let (read, repairs) = Tree::load(&read, &upcase).expect("what was written is sound");
+        assert!(repairs.is_empty());
+        assert_eq!(read.walk().count(), tree.walk().count());
     }
     let blobs = manifest.blobs();
     assert!(blobs.is_sorted_by(|a, b| a < b));

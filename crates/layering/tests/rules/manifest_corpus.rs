@@ -41,7 +41,7 @@ fn replay(target: &str, oracle: impl Fn(&[u8])) {
 fn the_fuzz_corpus_of_manifests_holds() {
     // The inputs are worth something only as long as they are manifests.
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/manifest");
-    for name in ["deletions", "directories", "links", "pieces-and-holes", "root"] {
+    for name in ["deletions", "directories", "hives", "links", "pieces-and-holes", "root"] {
         Manifest::decode(&std::fs::read(corpus.join(name)).unwrap()).unwrap();
     }
     replay("manifest", manifest::check);
