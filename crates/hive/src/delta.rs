@@ -1,6 +1,7 @@
 //! What changed in a hive, as data that stands alone.
 
 use crate::layout::DEEPEST;
+use crate::record::key_flags;
 use crate::{Data, Name, Properties};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -102,6 +103,9 @@ impl Delta {
             depths.push(depth);
             if !key.name.is_valid() || key.name.is_empty() {
                 return Err("a key has no valid name");
+            }
+            if key.properties.flags & key_flags::VOLATILE != 0 {
+                return Err("a key is one that exists only in memory");
             }
             let before = match &key.role {
                 KeyRole::Changed { security, .. } => *security,

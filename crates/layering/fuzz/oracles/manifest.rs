@@ -51,7 +51,7 @@ pub fn check(input: &[u8]) {
         let Ok(written) = tree.write() else { continue };
         let read = Hive::open(written, &[]).expect("what was written is sound");
         let (read, repairs) = Tree::load(&read, &upcase).expect("what was written is sound");
-        assert!(repairs.is_empty());
+        assert_eq!(repairs.len(), 0, "{repairs:?}");
         assert_eq!(read.walk().count(), tree.walk().count());
     }
     let blobs = manifest.blobs();
