@@ -181,10 +181,17 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     scene.text("packaging-disk --os Windows@1 --format raw --out DIR/azure.raw");
     scene.disk("azure.raw").edit(|disk| {
         disk.file("\\Azure agent\\agent.exe", noise(30_000, 7));
+        disk.file("\\Personality.ini", "of a provisioning service that it is not for");
     });
     scene.json("capture --os Windows@1 --kind app --disk DIR/editor.raw --name Editor --version 1");
     scene.text("capture --os Windows@1 --kind app --disk DIR/viewer.raw --name Viewer --version 1");
-    scene.json("capture --os Windows@1 --kind platform --disk DIR/azure.raw --name Azure --version 1");
+    let azure = "capture --os Windows@1 --kind platform --purpose publishing --hypervisor azure --broker azure-rdsh \
+                 --disk DIR/azure.raw --name Azure --version 1";
+    scene.json(azure);
+    let packaging = azure.replace("publishing", "packaging").replace("--name Azure", "--name Packaging");
+    scene.refused(&packaging, "platform-types");
+    scene.json(&packaging.replace("--broker azure-rdsh ", ""));
+    scene.refused("compose --os Windows@2 --platform Packaging --image Third", "platform-purpose");
     let wrong = "capture --os Windows@2 --kind app --disk DIR/viewer.raw --name Other --version 1";
     scene.refused(wrong, "not-descended");
 
@@ -206,7 +213,8 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     assert_eq!((&shared["winner"], &shared["changed_by_os"]), (&"app:Viewer@1".into(), &true.into()));
     assert!(scene.text(&format!("conflicts {composite}")).contains("app:Viewer@1"));
     let image = scene.json(&format!("compose {composite} --image Desktop --size 40MiB"));
-    scene.text(&format!("compose {composite} --image Second --size 40MiB"));
+    let composed = scene.text(&format!("compose {composite} --image Second --size 40MiB"));
+    assert!(composed.contains("recipes      1 change against software of other platforms"), "{composed}");
     scene.refused("compose --os Windows@3 --image Third", "not-found");
     scene.json("export --image Desktop --format raw --out DIR/desktop.raw");
     scene.json("export --image Desktop --format qcow2 --out DIR/desktop.qcow2");
@@ -223,12 +231,14 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
 
     // What there is.
     let list = scene.json("list");
-    assert_eq!(list["entries"].as_array().unwrap().len(), 8);
+    assert_eq!(list["entries"].as_array().unwrap().len(), 9);
     assert!(scene.text("list").contains("app:Editor@2"));
-    for reference in ["os:Windows@2", "app:Editor@2", "image:Desktop"] {
+    for reference in ["os:Windows@2", "platform:Azure", "app:Editor@2", "image:Desktop"] {
         scene.json(&format!("show {reference}"));
         scene.text(&format!("show {reference}"));
     }
+    assert!(scene.text("show image:Desktop").contains("\n    pvs: \\Personality.ini removed\n"));
+    assert!(scene.text("show platform:Azure").contains("\n    hypervisor: azure\n"));
     assert_eq!(scene.json("show image:Second")["details"]["digest"], image["digest"], "the same inputs");
     let files = scene.json("files app:Viewer");
     let deleted = files["rows"].as_array().unwrap().iter().filter(|row| row["entry"] == "deletion").count();

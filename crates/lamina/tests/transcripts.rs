@@ -21,6 +21,9 @@ fn a_command_line_that_is_not_understood_ends_with_2_and_says_why() {
         "plumbing import --store /nowhere --disk a.vhd --name Windows --version 1 --volume second",
         "plumbing export --store /nowhere --image Desktop --format iso --out a.iso",
         "plumbing capture --store /nowhere --os W --kind image --disk a.vhd --name A --version 1",
+        "plumbing capture --store /nowhere --os W --kind platform --disk a.vhd --name A --version 1",
+        "plumbing capture --store /nowhere --os W --kind platform --disk a.vhd --name A --version 1 \
+         --purpose publishing --hypervisor parallels",
         "plumbing compose --store /nowhere --os W --image D --recovery keep",
         "plumbing diff --store /nowhere app:A",
     ] {

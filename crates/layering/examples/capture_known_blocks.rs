@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             name: name.clone(),
             version: version.clone(),
             max_size: None,
+            platform: None,
         },
         trust_metadata: false,
         allow_backing: false,

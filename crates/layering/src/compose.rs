@@ -10,9 +10,10 @@ use crate::os_volume::OsVolume;
 use crate::placement::Placement;
 use crate::plan::{PlanLayer, plan, warning};
 use crate::reagent;
+use crate::recipes::{self, CleanUp};
 use crate::record::{DiskRecord, Pinned};
-use crate::registry::{self, ListValues, RegistryLayer};
-use crate::report::Warning;
+use crate::registry::{self, ListValues, RegistryLayer, Rules};
+use crate::report::{AppliedAction, AppliedRow, Warning};
 use crate::request::Recovery;
 use crate::{Error, Result};
 use disk::partition::{Grown, RecoveryPolicy, grow_disk};
@@ -46,10 +47,14 @@ impl Layer {
     }
 }
 
-/// How the disk is to grow.
-pub(crate) struct Growth {
+/// What is done to images alone.
+pub(crate) struct Publishing {
+    /// Length of the disk, bytes.
     pub(crate) len: u64,
+    /// What becomes of a partition that is in the way of growth.
     pub(crate) recovery: Option<Recovery>,
+    /// What recipes do.
+    pub(crate) clean_up: CleanUp,
 }
 
 /// An OS version's disk, placed and found its way around in.
@@ -90,15 +95,17 @@ pub(crate) struct Composed<'s> {
     pub(crate) placement: Placement<'s>,
     pub(crate) volume: OsVolume,
     pub(crate) done: Done,
+    /// What recipes did.
+    pub(crate) applied: Vec<AppliedRow>,
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Composes `layers`, lowest priority first, over an OS disk.
+/// Composes `layers`, lowest priority first, over an OS disk; to be an image with `publishing`.
 pub(crate) fn compose<'s>(
     session: &'s Session,
     mut os: OsDisk<'s>,
     layers: &[Layer],
-    growth: Option<&Growth>,
+    publishing: Option<&Publishing>,
     marker: Option<&Marker>,
     lists: &ListValues,
     progress: &dyn Progress,
@@ -117,7 +124,16 @@ pub(crate) fn compose<'s>(
             same_os_version: layer.same_os_version,
         })
         .collect();
-    let plan = plan(&tree, &os.reference, &plan_layers, &mut OsVolumeContents(&window), progress)?;
+    let no_clean_up = CleanUp::default();
+    let clean_up = publishing.map_or(&no_clean_up, |publishing| &publishing.clean_up);
+    let (positions, removals): (Vec<usize>, Vec<&str>) = clean_up.files().into_iter().unzip();
+    let mut os_contents = OsVolumeContents(&window);
+    let plan = plan(&tree, &os.reference, &plan_layers, &removals, &mut os_contents, progress)?;
+    let removed = plan
+        .removed
+        .iter()
+        .map(|at| clean_up.row(positions[*at], AppliedAction::Removed, removals[*at].to_owned()));
+    let mut applied: Vec<recipes::Done> = removed.collect();
     for layer in layers {
         os.placement.add(&layer.manifest.blobs(), &layer.pinned.reference)?;
     }
@@ -127,7 +143,7 @@ pub(crate) fn compose<'s>(
     let mut warnings = plan.warnings;
     let mut volume = os.volume;
     let mut moved = Vec::new();
-    if let Some(growth) = growth.filter(|growth| growth.len > os.disk.len()) {
+    if let Some(growth) = publishing.filter(|growth| growth.len > os.disk.len()) {
         let grown;
         (overlay, grown) = grow(overlay, growth, &volume, &context)?;
         moved = grown.moved;
@@ -185,15 +201,13 @@ pub(crate) fn compose<'s>(
         .map(|layer| RegistryLayer { label: &layer.label, manifest: layer.manifest })
         .collect();
     let volume_before: (&Tree, &dyn ByteSource) = (&tree, &window);
-    warnings.extend(registry::update(
-        &mut editor,
-        volume_before,
-        &plan.steps,
-        &registry,
-        lists,
-        &context,
-        progress,
-    )?);
+    let rules = Rules { lists, clean_up };
+    let (remarks, in_registry) =
+        registry::update(&mut editor, volume_before, &plan.steps, &registry, rules, &context, progress)?;
+    warnings.extend(remarks);
+    applied.extend(in_registry);
+    applied.sort_by_key(|(step, _)| *step);
+    let applied = applied.into_iter().map(|(_, row)| row).collect();
     warnings.extend(drivers::colliding_names(&tree, &registry));
     drivers::clear_catalog_databases(&mut editor, &tree, &plan.steps, &registry, &context)?;
     if let Some(marker) = marker {
@@ -201,10 +215,15 @@ pub(crate) fn compose<'s>(
     }
     let device = editor.finish_into().map_err(Error::volume(context))?;
     let frozen = device.into_inner().freeze();
-    Ok(Composed { frozen, placement: os.placement, volume, done, warnings })
+    Ok(Composed { frozen, placement: os.placement, volume, done, applied, warnings })
 }
 
-fn grow(mut overlay: Overlay, growth: &Growth, volume: &OsVolume, context: &str) -> Result<(Overlay, Grown)> {
+fn grow(
+    mut overlay: Overlay,
+    growth: &Publishing,
+    volume: &OsVolume,
+    context: &str,
+) -> Result<(Overlay, Grown)> {
     let policy = match growth.recovery {
         None => RecoveryPolicy::Refuse,
         Some(Recovery::Move) => RecoveryPolicy::Move,

@@ -2,13 +2,14 @@
 
 use crate::capture::{Changes, Composite, NewVersion, capture};
 use crate::catalog::{Catalog, Entry, Version, now, put_disk};
-use crate::compose::{Growth, Layer, OsDisk, compose};
+use crate::compose::{Layer, OsDisk, Publishing, compose};
 use crate::contents::OsVolumeContents;
 use crate::error::Rule;
 use crate::execute::Done;
 use crate::import::{check_volume, store_ranges, volume_errors, worth_storing};
 use crate::os_volume::OsVolume;
 use crate::plan::plan;
+use crate::platform::{self, Purpose};
 use crate::policy::{self, Policy};
 use crate::record::{ENGINE, ImageRecord, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
@@ -83,6 +84,7 @@ impl Engine {
             created: now(),
             engine: ENGINE.to_owned(),
             os_layer: None,
+            platform: None,
             size: added,
             files,
             directories,
@@ -114,10 +116,12 @@ impl Engine {
         Ok((opened.source, warnings.collect()))
     }
 
-    /// Resolves a composite. `base_of` is the layer that a base has to be a version of.
+    /// Resolves a composite. `purpose` is what its platform layer has to be for, `base_of` the layer that a base has to be
+    /// a version of.
     fn composite(
         &self,
         spec: &CompositeSpec,
+        purpose: Purpose,
         base_of: Option<(LayerKind, &EntityName)>,
     ) -> Result<Composite> {
         let catalog = self.catalog();
@@ -126,6 +130,12 @@ impl Engine {
             spec.layers.iter().map(|text| catalog.version(text, LayerKind::App)).collect::<Result<_>>()?;
         let platform =
             spec.platform.as_ref().map(|text| catalog.version(text, LayerKind::Platform)).transpose()?;
+        if let Some(platform) = &platform
+            && let Some(types) = platform.record.platform.filter(|types| types.purpose != purpose)
+        {
+            let (layer, purpose, needed) = (platform.reference(), types.purpose, purpose);
+            return Err(Rule::PlatformPurpose { layer, purpose, needed }.into());
+        }
         let base = match (&spec.base, base_of) {
             (None, _) => None,
             (Some(text), Some((LayerKind::Os, _))) => {
@@ -181,7 +191,7 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<PackagingDiskReport> {
         let session = self.store.session()?;
-        let composite = self.composite(&request.composite, None)?;
+        let composite = self.composite(&request.composite, Purpose::Packaging, None)?;
         let layers = composite.layers(&self.catalog())?;
         let marker = composite.marker();
         let os = OsDisk::open(&session, &self.catalog(), &composite.os)?;
@@ -223,8 +233,9 @@ impl Engine {
     ) -> Result<VersionReport> {
         let spec = &request.version;
         let (layer, version) = (EntityName::new(&spec.name)?, EntityName::new(&spec.version)?);
+        platform::check_types(spec)?;
         let session = self.store.session()?;
-        let composite = self.composite(&request.composite, Some((spec.kind, &layer)))?;
+        let composite = self.composite(&request.composite, Purpose::Packaging, Some((spec.kind, &layer)))?;
         match spec.kind {
             LayerKind::Os => {
                 if !composite.prerequisites.is_empty() {
@@ -256,6 +267,7 @@ impl Engine {
             layer,
             version,
             max_size: spec.max_size.unwrap_or(default),
+            platform: spec.platform,
             override_reason: request.override_reason.clone(),
         };
         let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing, progress)?;
@@ -276,7 +288,7 @@ impl Engine {
         let catalog = self.catalog();
         catalog.vacant_image(&name)?;
         refuse_base(&request.composite)?;
-        let composite = self.composite(&request.composite, None)?;
+        let composite = self.composite(&request.composite, Purpose::Publishing, None)?;
         let layers = composite.layers(&catalog)?;
         let os = OsDisk::open(&session, &catalog, &composite.os)?;
         let os_len = os.disk.len();
@@ -287,18 +299,22 @@ impl Engine {
         if len != os_len && !len.is_multiple_of(MIB) {
             return Err(Rule::NotWholeMib { size: len }.into());
         }
-        let growth = Growth { len, recovery: request.recovery };
+        let types = composite.platform.as_ref().and_then(|platform| platform.record.platform);
+        let recipes = policy::recipes(self.store.path())?;
+        let clean_up = types.map(|types| recipes.clean_up(&types)).unwrap_or_default();
+        let publishing = Publishing { len, recovery: request.recovery, clean_up };
         let composed = compose(
             &session,
             os,
             &layers,
-            Some(&growth),
+            Some(&publishing),
             None,
             &policy::lists(self.store.path())?,
             progress,
         )?;
         let mut warnings = composed.warnings.clone();
-        warnings.extend(version_skew(&composite));
+        warnings.extend(version_skew(&composite).into_iter().chain(types_missing(&composite)));
+        let applied = composed.applied.clone();
         let Done { files, directories, removed, spliced, .. } = composed.done;
         let os_volume = composed.volume.partition.number;
         let stored = composed.store(&session, progress)?;
@@ -315,6 +331,7 @@ impl Engine {
             os_layer: composite.os.record.layer.clone(),
             layers: composite.prerequisites.iter().map(Version::pinned).collect(),
             platform: composite.platform.as_ref().map(Version::pinned),
+            applied: applied.clone(),
             warnings: warnings.clone(),
         };
         let image = catalog.publish_image(&session, record, progress)?;
@@ -326,6 +343,7 @@ impl Engine {
             removed,
             spliced,
             written: stored.written,
+            applied: applied.len() as u64,
             warnings,
         })
     }
@@ -409,16 +427,16 @@ impl Engine {
         let session = self.store.session()?;
         let catalog = self.catalog();
         refuse_base(composite)?;
-        let composite = self.composite(composite, None)?;
+        let composite = self.composite(composite, Purpose::Publishing, None)?;
         let layers: Vec<Layer> = composite.layers(&catalog)?;
         let os = OsDisk::open(&session, &catalog, &composite.os)?;
         let source = os.source();
         let window = os.volume.window(&source)?;
         let tree = os.volume.scan(&source, &os.reference, progress)?;
         let plan_layers: Vec<_> = layers.iter().map(capturing::plan_layer).collect();
-        let plan = plan(&tree, &os.reference, &plan_layers, &mut OsVolumeContents(&window), progress)?;
+        let plan = plan(&tree, &os.reference, &plan_layers, &[], &mut OsVolumeContents(&window), progress)?;
         let mut warnings = plan.warnings;
-        warnings.extend(version_skew(&composite));
+        warnings.extend(version_skew(&composite).into_iter().chain(types_missing(&composite)));
         Ok(ConflictsReport { rows: plan.conflicts, warnings })
     }
 
@@ -546,6 +564,21 @@ fn refuse_base(composite: &CompositeSpec) -> Result<()> {
         return Err(Rule::NotApplicable { what }.into());
     }
     Ok(())
+}
+
+/// A platform layer from before there were types tells nothing about which recipes apply.
+fn types_missing(composite: &Composite) -> Option<Warning> {
+    let platform = composite.platform.as_ref().filter(|platform| platform.record.platform.is_none())?;
+    Some(Warning {
+        code: "platform-types-missing".into(),
+        message: format!(
+            "{} does not say which platform it is for, so no recipe is applied: capture a new version of it, with \
+             --purpose and --hypervisor",
+            platform.reference()
+        ),
+        paths: Vec::new(),
+        count: 0,
+    })
 }
 
 /// The platform layer should have been packaged on the OS version that it is composed with.

@@ -2,6 +2,8 @@
 
 use crate::manifest::ManifestError;
 use crate::path_list::PatternError;
+use crate::platform::Purpose;
+use crate::recipes;
 use crate::reference::NameError;
 use operation::Explain;
 use std::io;
@@ -231,6 +233,28 @@ pub enum Rule {
         /// References of what uses it.
         users: String,
     },
+    /// A platform layer without types, another with them, or types that do not go together.
+    #[error("{what}")]
+    PlatformTypes {
+        /// What is wrong.
+        what: String,
+    },
+    /// A platform layer of the other purpose.
+    #[error("{layer} is a {purpose} platform layer, but a {needed} one is needed here")]
+    PlatformPurpose {
+        /// Reference of the platform layer version.
+        layer: String,
+        /// What it is for.
+        purpose: Purpose,
+        /// What it should be for.
+        needed: Purpose,
+    },
+    /// A file of lines for a recipe that does not exist.
+    #[error("{path} adds to no recipe: none has this name")]
+    NoRecipe {
+        /// The file.
+        path: String,
+    },
     /// The operation makes no sense for this kind.
     #[error("{what}")]
     NotApplicable {
@@ -347,6 +371,9 @@ impl Explain for Rule {
             Rule::SmallerThanOs { .. } => "image-too-small",
             Rule::NotWholeMib { .. } => "image-size",
             Rule::InUse { .. } => "in-use",
+            Rule::PlatformTypes { .. } => "platform-types",
+            Rule::PlatformPurpose { .. } => "platform-purpose",
+            Rule::NoRecipe { .. } => "recipe-unknown",
             Rule::NotApplicable { .. } => "not-applicable",
         }
     }
@@ -370,6 +397,20 @@ impl Explain for Rule {
             }
             Rule::SmallerThanOs { .. } | Rule::NotWholeMib { .. } => "Choose a larger --size, in whole MiB.",
             Rule::InUse { .. } => "Remove what uses it first.",
+            Rule::PlatformTypes { .. } => {
+                "Give --purpose and --hypervisor for platform layers, --provisioning and --broker for publishing ones, \
+                 and none of them for other layers."
+            }
+            Rule::PlatformPurpose { needed: Purpose::Packaging, .. } => {
+                "Packaging disks take packaging platform layers; publishing ones are for images."
+            }
+            Rule::PlatformPurpose { needed: Purpose::Publishing, .. } => {
+                "Images take publishing platform layers; packaging ones are for packaging disks."
+            }
+            Rule::NoRecipe { .. } => {
+                let names: Vec<&str> = recipes::names().collect();
+                return Some(format!("Rename the file or remove it; recipes are {}.", names.join(", ")));
+            }
             Rule::WrongKind { .. }
             | Rule::OtherLayer { .. }
             | Rule::Twice { .. }

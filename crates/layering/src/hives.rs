@@ -3,7 +3,7 @@
 use crate::path_list::PathList;
 use crate::registry::HiveKind;
 use std::sync::OnceLock;
-use volume::{Name, Tree};
+use volume::{Child, FileId, Name, Tree};
 
 const LINES: &str = include_str!("hives.txt");
 
@@ -22,12 +22,54 @@ pub(crate) enum Role {
 
 /// What becomes of the entry `name` of the directory with this path, if it is such a file. `tree` says how names compare.
 pub(crate) fn role(tree: &Tree, directory: &[Name], name: &Name) -> Option<Role> {
+    let (roles, paths) = list();
+    paths.position(tree, directory, name).map(|at| roles[at])
+}
+
+/// A hive on a volume.
+#[derive(Debug)]
+pub(crate) struct HiveOnVolume<'t> {
+    pub(crate) kind: HiveKind,
+    /// Path of the directory that it is in.
+    pub(crate) directory: Vec<Name>,
+    /// That directory.
+    #[allow(
+        dead_code,
+        reason = "part of where a hive is, though not everything that lists hives looks beside them"
+    )]
+    pub(crate) parent: FileId,
+    /// Its file.
+    pub(crate) entry: &'t Child,
+}
+
+/// Every hive of a volume whose changes layers carry.
+pub(crate) fn all(tree: &Tree) -> Vec<HiveOnVolume<'_>> {
+    let (_, paths) = list();
+    let mut found = Vec::new();
+    let mut pending = vec![(Vec::new(), tree.root())];
+    while let Some((directory, parent)) = pending.pop() {
+        for entry in tree.children(parent) {
+            let mut path = directory.clone();
+            if tree.is_directory(entry.id) {
+                path.push(entry.name.clone());
+                if paths.leads_into(tree, &path) {
+                    pending.push((path, entry.id));
+                }
+            } else if let Some(Role::Hive(kind)) = role(tree, &directory, &entry.name) {
+                found.push(HiveOnVolume { kind, directory: path, parent, entry });
+            }
+        }
+    }
+    found.sort_by(|a, b| (a.kind, &a.directory).cmp(&(b.kind, &b.directory)));
+    found
+}
+
+fn list() -> &'static (Vec<Role>, PathList) {
     static LIST: OnceLock<(Vec<Role>, PathList)> = OnceLock::new();
-    let (roles, paths) = LIST.get_or_init(|| {
+    LIST.get_or_init(|| {
         let (roles, paths): (Vec<Role>, Vec<&str>) = lines().unzip();
         (roles, PathList::parse(&paths.join("\n")).expect("the built-in list is tested"))
-    });
-    paths.position(tree, directory, name).map(|at| roles[at])
+    })
 }
 
 /// The lines of the list that say something: what becomes of a path. Words that are not known are skipped; a test knows

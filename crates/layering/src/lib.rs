@@ -5,7 +5,8 @@
 //! importing carry that out on disks that are maps over the store's blobs.
 //!
 //! Registry hives are not carried as files: `registry` turns them into changes and back (`hives` says which files are
-//! hives, and what is the OS layer's alone).
+//! hives, and what is the OS layer's alone). `recipes` says what becomes of the software of platforms that an image is not
+//! for.
 //!
 //! Deliberately missing: HTTP, SQL and platforms are others' business.
 
@@ -32,9 +33,11 @@ mod os_volume;
 pub mod path_list;
 mod placement;
 pub mod plan;
+pub mod platform;
 mod policy;
 mod query;
 mod reagent;
+mod recipes;
 mod record;
 pub mod reference;
 pub mod registry;

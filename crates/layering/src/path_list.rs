@@ -60,6 +60,15 @@ impl PathList {
             pattern.parts.iter().zip(path.iter()).all(|(glob, part)| glob_matches(glob, part))
         })
     }
+
+    /// Whether a path on the list may lie in the directory with this path, at any depth.
+    pub(crate) fn leads_into(&self, tree: &Tree, directory: &[Name]) -> bool {
+        let path: Vec<String> = directory.iter().map(|name| tree.fold(name).to_string()).collect();
+        self.patterns.iter().any(|pattern| {
+            (pattern.below || path.len() < pattern.parts.len())
+                && pattern.parts.iter().zip(&path).all(|(glob, part)| glob_matches(glob, part))
+        })
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<Pattern>, PatternError> {

@@ -1,7 +1,9 @@
 //! Lists that decide what layers carry and how it is merged: the built-in ones with a store's own lines.
 
+use crate::error::Rule;
 use crate::never_captured::NeverCaptured;
 use crate::path_list::PatternError;
+use crate::recipes::{self, Recipes};
 use crate::registry::{ListValues, NeverCapturedKeys};
 use crate::{Error, Result};
 use std::io::ErrorKind;
@@ -34,7 +36,37 @@ pub(crate) fn lists(store: &Path) -> Result<ListValues> {
     with(store, "registry-lists.txt", ListValues::with)
 }
 
-fn with<T>(store: &Path, name: &str, read: fn(&str) -> std::result::Result<T, PatternError>) -> Result<T> {
+/// The built-in recipes with the lines of `recipes/NAME.txt` in a store's directory. A file there whose name is no
+/// recipe's is refused: its lines would do nothing.
+pub(crate) fn recipes(store: &Path) -> Result<Recipes> {
+    let mut recipes = Recipes::built_in();
+    for name in recipes::names() {
+        with(store, &format!("recipes/{name}.txt"), |more| recipes.extend(name, more))?;
+    }
+    let directory = store.join("recipes");
+    let failed = || Error::io(format!("reading {}", directory.display()));
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(recipes),
+        Err(error) => return Err(failed()(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(failed())?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        if path.extension().is_some_and(|end| end == "txt")
+            && !recipes::names().any(|name| stem == Some(name))
+        {
+            return Err(Rule::NoRecipe { path: path.display().to_string() }.into());
+        }
+    }
+    Ok(recipes)
+}
+
+fn with<T>(
+    store: &Path,
+    name: &str,
+    read: impl FnOnce(&str) -> std::result::Result<T, PatternError>,
+) -> Result<T> {
     let path = store.join(name);
     let more = match std::fs::read_to_string(&path) {
         Ok(text) => text,

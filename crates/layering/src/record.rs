@@ -1,7 +1,8 @@
 //! The records that the store keeps: disks, layer versions and images.
 
+use crate::platform::PlatformTypes;
 use crate::reference::{EntityName, LayerKind};
-use crate::report::Warning;
+use crate::report::{AppliedRow, Warning};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use store::{BlobId, ObjectId};
@@ -106,6 +107,9 @@ pub(crate) struct VersionRecord {
     /// The OS layer that an app or platform layer belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) os_layer: Option<EntityName>,
+    /// Platform layers: what it is for. Versions from before there were types have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) platform: Option<PlatformTypes>,
     /// What the version adds, bytes.
     pub(crate) size: u64,
     /// Files (OS: on its OS volume).
@@ -186,6 +190,9 @@ pub(crate) struct ImageRecord {
     /// Publishing platform layer version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) platform: Option<Pinned>,
+    /// What recipes did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) applied: Vec<AppliedRow>,
     /// Remarks made when it was composed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<Warning>,

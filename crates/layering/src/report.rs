@@ -1,5 +1,6 @@
 //! What the engine's operations give back: plain data that a printer prints and a protocol carries. Amounts are bytes.
 
+use crate::platform::PlatformTypes;
 use crate::reference::{EntityName, LayerKind, ObjectKind};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,31 @@ pub struct PackagingDiskReport {
     pub warnings: Vec<Warning>,
 }
 
+/// Something that a recipe did to an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedRow {
+    /// The recipe: the name of the hypervisor, provisioning service or broker.
+    pub recipe: String,
+    /// What was done.
+    pub action: AppliedAction,
+    /// To what: a path of the registry or of the OS volume.
+    pub target: String,
+}
+
+/// What a recipe did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppliedAction {
+    /// A service does not start any more.
+    Disabled,
+    /// A driver starts when a device wants it.
+    DemandStart,
+    /// A driver starts at boot.
+    BootStart,
+    /// It is gone.
+    Removed,
+}
+
 /// What `compose` made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ComposeReport {
@@ -107,6 +133,8 @@ pub struct ComposeReport {
     pub spliced: u64,
     /// Bytes of metadata that were written.
     pub written: u64,
+    /// How many things recipes changed; `show` names them.
+    pub applied: u64,
     /// Remarks.
     pub warnings: Vec<Warning>,
 }
@@ -324,4 +352,7 @@ pub struct VersionSpec {
     /// Most that the version may add, bytes; the kind's default when absent.
     #[serde(default)]
     pub max_size: Option<u64>,
+    /// What a platform layer is for; others have none.
+    #[serde(default)]
+    pub platform: Option<PlatformTypes>,
 }

@@ -14,6 +14,7 @@ use crate::manifest::{DirectoryRole, Manifest, Piece};
 use crate::marker::Marker;
 use crate::placement::Placement;
 use crate::plan::{PlanLayer, exists_after, warning};
+use crate::platform::PlatformTypes;
 use crate::policy::Policy;
 use crate::record::{Captured, DiskRecord, ENGINE, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
@@ -75,6 +76,7 @@ pub(crate) struct NewVersion {
     pub(crate) layer: EntityName,
     pub(crate) version: EntityName,
     pub(crate) max_size: u64,
+    pub(crate) platform: Option<PlatformTypes>,
     pub(crate) override_reason: Option<String>,
 }
 
@@ -147,6 +149,7 @@ pub(crate) fn capture(
         created: now(),
         engine: ENGINE.to_owned(),
         os_layer: (new.kind != LayerKind::Os).then(|| composite.os.os_layer().clone()),
+        platform: new.platform,
         size: 0,
         files: 0,
         directories: 0,

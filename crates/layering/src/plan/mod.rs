@@ -5,6 +5,7 @@
 
 mod apply;
 mod claims;
+mod removals;
 mod shorts;
 mod steps;
 mod view;
@@ -47,13 +48,17 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// Paths that several layers claim, or that the OS has changed since.
     pub conflicts: Vec<ConflictRow>,
+    /// Which of the removals had something to remove, by position.
+    pub removed: Vec<usize>,
 }
 
-/// Folds `layers`, lowest priority first, over the OS volume `tree`. `os_label` is the reference of the OS version.
+/// Folds `layers`, lowest priority first, over the OS volume `tree`, and takes away what is at the `removals`: paths from
+/// the root, names separated by `\`. `os_label` is the reference of the OS version.
 pub fn plan(
     tree: &Tree,
     os_label: &str,
     layers: &[PlanLayer<'_>],
+    removals: &[&str],
     os: &mut dyn OsContents,
     progress: &dyn Progress,
 ) -> Result<Plan> {
@@ -65,10 +70,11 @@ pub fn plan(
         }
         apply::Application::new(&mut view, layer.manifest, index, &mut remarks).run()?;
     }
+    let removed = removals::remove(&mut view, removals);
     apply::settle(&mut view, &mut remarks);
     let steps = steps::steps(&view, layers)?;
     let (warnings, conflicts) = remarks.finish(&view, tree, layers, os)?;
-    Ok(Plan { steps, warnings, conflicts })
+    Ok(Plan { steps, warnings, conflicts, removed })
 }
 
 /// Whether a path exists once `layers` are folded over `tree`.

@@ -1,10 +1,12 @@
-//! The hives of a composite: each that a layer changes is read once, changed by all layers, and written once.
+//! The hives of a composite: each that a layer or a recipe changes is read once, changed by all layers and then by the
+//! recipes, and written once.
 
 use super::{HiveKind, ListValues, files, merge};
 use crate::difference::hive_streams;
 use crate::hives::{self, Role};
 use crate::manifest::Manifest;
 use crate::plan::{Steps, warning};
+use crate::recipes::{CleanUp, Done};
 use crate::report::Warning;
 use crate::{Error, Result};
 use disk::ByteSource;
@@ -19,7 +21,16 @@ pub(crate) struct RegistryLayer<'m> {
     pub(crate) manifest: &'m Manifest,
 }
 
-/// A hive that layers change.
+/// What besides the layers decides how hives become.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'r> {
+    /// Values that are lists.
+    pub(crate) lists: &'r ListValues,
+    /// What recipes do at the end.
+    pub(crate) clean_up: &'r CleanUp,
+}
+
+/// A hive that layers change, or recipes.
 struct Target<'m> {
     directory: Vec<Name>,
     name: Name,
@@ -33,20 +44,20 @@ impl Target<'_> {
     }
 }
 
-/// Puts the layers' changes of the registry into the hives of the OS volume, which was `tree` and `window` before
-/// anything was done to it. Hives that `steps` took away are left alone.
+/// Puts the layers' changes of the registry, and those of recipes, into the hives of the OS volume, which was `tree` and
+/// `window` before anything was done to it. Hives that `steps` took away are left alone. Gives what recipes did, too.
 pub(crate) fn update(
     editor: &mut dyn VolumeEditor,
     (tree, window): (&Tree, &dyn ByteSource),
     steps: &Steps,
     layers: &[RegistryLayer<'_>],
-    lists: &ListValues,
+    rules: Rules<'_>,
     context: &str,
     progress: &dyn Progress,
-) -> Result<Vec<Warning>> {
-    let targets = targets(tree, layers);
+) -> Result<(Vec<Warning>, Vec<Done>)> {
+    let targets = targets(tree, layers, rules.clean_up);
     if targets.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     progress.step("Merging the registry", Some(targets.len() as u64), Unit::Items);
     let upcase = tree.upcase().and_then(Upcase::from_table).unwrap_or_else(Upcase::unicode);
@@ -58,12 +69,13 @@ pub(crate) fn update(
         cleared: HashSet::new(),
         missing: Vec::new(),
         kept: Vec::new(),
+        applied: Vec::new(),
     };
     for target in targets.values() {
         if progress.cancelled() {
             return Err(Error::Cancelled);
         }
-        update.hive(target, steps, layers, (&upcase, lists))?;
+        update.hive(target, steps, layers, (&upcase, rules))?;
         progress.advance(1);
     }
     let warnings = [
@@ -80,11 +92,16 @@ pub(crate) fn update(
         ),
     ];
     let said = warnings.into_iter().filter(|(_, _, paths)| !paths.is_empty());
-    Ok(said.map(|(code, message, paths)| warning(code, message, paths)).collect())
+    let warnings = said.map(|(code, message, paths)| warning(code, message, paths)).collect();
+    Ok((warnings, update.applied))
 }
 
-/// Every hive that a layer changes, by folded path.
-fn targets<'m>(tree: &Tree, layers: &[RegistryLayer<'m>]) -> BTreeMap<Vec<Name>, Target<'m>> {
+/// Every hive that a layer changes, or that recipes are about, by folded path.
+fn targets<'m>(
+    tree: &Tree,
+    layers: &[RegistryLayer<'m>],
+    clean_up: &CleanUp,
+) -> BTreeMap<Vec<Name>, Target<'m>> {
     let mut targets: BTreeMap<Vec<Name>, Target<'_>> = BTreeMap::new();
     for (index, layer) in layers.iter().enumerate() {
         for hive in &layer.manifest.hives {
@@ -96,6 +113,11 @@ fn targets<'m>(tree: &Tree, layers: &[RegistryLayer<'m>]) -> BTreeMap<Vec<Name>,
                 targets.entry(folded).or_insert_with(|| Target { directory, name, deltas: Vec::new() });
             target.deltas.push((index, &hive.delta));
         }
+    }
+    for hive in hives::all(tree).into_iter().filter(|hive| clean_up.concerns(hive.kind)) {
+        let (directory, name) = (hive.directory, hive.entry.name.clone());
+        let folded = directory.iter().chain([&name]).map(|name| tree.fold(name)).collect();
+        targets.entry(folded).or_insert_with(|| Target { directory, name, deltas: Vec::new() });
     }
     targets
 }
@@ -109,6 +131,7 @@ struct Update<'u> {
     cleared: HashSet<FileId>,
     missing: Vec<String>,
     kept: Vec<String>,
+    applied: Vec<Done>,
 }
 
 impl<'u> Update<'u> {
@@ -117,7 +140,7 @@ impl<'u> Update<'u> {
         target: &Target<'_>,
         steps: &Steps,
         layers: &[RegistryLayer<'_>],
-        (upcase, lists): (&Upcase, &ListValues),
+        (upcase, rules): (&Upcase, Rules<'_>),
     ) -> Result<()> {
         let gone = |id: FileId| steps.unlinks.iter().chain(&steps.held).any(|unlink| unlink.node == id);
         let found = self.find(target).filter(|(_, child, _)| !gone(child.id));
@@ -131,14 +154,17 @@ impl<'u> Update<'u> {
         let place = format!("{}: {}", self.context, target.path());
         let hive = files::read(self.window, &streams).map_err(Error::io(format!("reading {place}")))?;
         let deltas: Vec<&Delta> = target.deltas.iter().map(|(_, delta)| *delta).collect();
-        let (merged, notices) = merge(kind, upcase, hive, &deltas, lists)
+        let root = if kind.is_of_machine() { kind.name().to_owned() } else { target.path() };
+        let merged = merge((kind, &root), upcase, hive, &deltas, rules.lists, rules.clean_up)
             .map_err(|source| Error::Hive { context: place.clone(), source })?;
-        for notice in notices.into_iter().flatten() {
+        self.applied.extend(merged.applied);
+        for notice in merged.notices.into_iter().flatten() {
             if let Notice::KeyKept { path } = notice {
                 self.kept.push(format!("{}\\{path}", kind.name()));
             }
         }
-        self.rewrite(child.id, &merged, &place)?;
+        let Some(file) = merged.file else { return Ok(()) };
+        self.rewrite(child.id, &file, &place)?;
         let own = self.tree.fold(&target.name);
         for log in
             beside.iter().filter(|log| !gone(log.id) && log.folded.as_bytes().starts_with(own.as_bytes()))

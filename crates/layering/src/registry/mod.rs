@@ -17,16 +17,18 @@ mod never;
 mod packages;
 mod patterns;
 
-pub(crate) use compose::{RegistryLayer, update};
+pub(crate) use compose::{RegistryLayer, Rules, update};
 pub(crate) use files::read;
 pub(crate) use lists::ListValues;
 pub(crate) use never::NeverCapturedKeys;
 pub(crate) use packages::windows_packages;
+pub(crate) use patterns::lines;
 
+use crate::recipes::{CleanUp, Done};
 use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Repair, Tree, Upcase};
 
 /// Under which name the control set in use is known.
-const CURRENT_CONTROL_SET: &str = "CurrentControlSet";
+pub(crate) const CURRENT_CONTROL_SET: &str = "CurrentControlSet";
 
 /// A kind of hive: what Windows mounts it as, and what its keys mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,14 +155,25 @@ pub(crate) fn changed_elements(was: &HiveFiles, is: &HiveFiles) -> hive::Result<
     Ok(elements)
 }
 
-/// Applies changes to a hive, lowest layer first, and gives the new file with what was met, by layer.
+/// What became of a hive.
+pub(crate) struct Merged {
+    /// The new file; `None` when nothing changed.
+    pub(crate) file: Option<Vec<u8>>,
+    /// What was met, by layer.
+    pub(crate) notices: Vec<Vec<hive::Notice>>,
+    /// What recipes changed.
+    pub(crate) applied: Vec<Done>,
+}
+
+/// Applies changes to a hive, lowest layer first, and then the recipes, which call the hive's root `place`.
 pub(crate) fn merge(
-    kind: HiveKind,
+    (kind, place): (HiveKind, &str),
     upcase: &Upcase,
     target: HiveFiles,
     deltas: &[&Delta],
     lists: &ListValues,
-) -> hive::Result<(Vec<u8>, Vec<Vec<hive::Notice>>)> {
+    recipes: &CleanUp,
+) -> hive::Result<Merged> {
     let hive = target.open()?;
     let (mut tree, _) = Tree::load(&hive, upcase)?;
     let entered = if kind == HiveKind::System { enter_current_set(&mut tree) } else { None };
@@ -169,7 +182,10 @@ pub(crate) fn merge(
     if let Some((set, name)) = entered {
         tree.rename_key(set, name);
     }
-    Ok((tree.write()?, notices))
+    let applied = recipes.apply(kind, &mut tree, place);
+    let changed = !deltas.is_empty() || !applied.is_empty();
+    let file = if changed { Some(tree.write()?) } else { None };
+    Ok(Merged { file, notices, applied })
 }
 
 /// Gives the control set in use the name [`CURRENT_CONTROL_SET`]; with it, the name that it had.
@@ -185,13 +201,14 @@ fn enter_current_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
     tree.rename_key(set, Name::from(CURRENT_CONTROL_SET)).then_some((set, name))
 }
 
-/// The control sets that are not in use.
-fn control_sets(tree: &Tree<'_>) -> Vec<KeyId> {
-    let is_set = |key: &KeyId| {
-        let name = tree.key(*key).name.to_string();
-        let number =
-            name.get(..10).filter(|start| start.eq_ignore_ascii_case("ControlSet")).map(|_| &name[10..]);
-        number.is_some_and(|number| number.len() == 3 && number.bytes().all(|digit| digit.is_ascii_digit()))
-    };
+/// The control sets that are called by their numbers: all, unless the one in use was entered.
+pub(crate) fn control_sets(tree: &Tree<'_>) -> Vec<KeyId> {
+    let is_set = |key: &KeyId| is_control_set(&tree.key(*key).name.to_string());
     tree.key(tree.root()).subkeys().iter().copied().filter(is_set).collect()
+}
+
+/// Whether this is the name of a control set with its number, such as `ControlSet001`.
+pub(crate) fn is_control_set(name: &str) -> bool {
+    let number = name.get(..10).filter(|start| start.eq_ignore_ascii_case("ControlSet")).map(|_| &name[10..]);
+    number.is_some_and(|number| number.len() == 3 && number.bytes().all(|digit| digit.is_ascii_digit()))
 }

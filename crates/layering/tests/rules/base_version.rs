@@ -23,7 +23,7 @@ fn a_packaging_disk_contains_os_then_prerequisites_then_base_then_platform() {
     lab.app(&os, "First@1", write(&["first", "second", "base", "platform"], "from the first"));
     lab.app(&os, "Second@1", write(&["second", "base", "platform"], "from the second"));
     lab.app(&os, "App@1", write(&["base", "platform"], "from the base"));
-    lab.platform(&os, "Tools@1", write(&["platform"], "from the platform"));
+    lab.packaging_platform(&os, "Tools@1", write(&["platform"], "from the platform"));
     let spec = os.with("First@1").with("Second@1").base("app:App@1").platform("Tools@1");
     let found = Snapshot::of(&lab.package(&spec));
     for (name, from) in [("os", "OS"), ("first", "first"), ("second", "second"), ("base", "base")] {
@@ -42,7 +42,7 @@ fn prerequisites_and_the_packaging_platform_are_never_in_the_result() {
     lab.app(&os, "Runtime@1", |disk| {
         disk.file("\\Runtime\\run.dll", noise(9_000, 1));
     });
-    lab.platform(&os, "Tools@1", |disk| {
+    lab.packaging_platform(&os, "Tools@1", |disk| {
         disk.file("\\Tools\\agent.exe", noise(9_000, 2));
     });
     let spec = os.clone().with("Runtime@1").platform("Tools@1");

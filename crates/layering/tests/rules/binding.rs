@@ -19,7 +19,7 @@ fn two_systems(lab: &Lab) {
 fn layers_from_different_os_layers_are_refused_saying_which() {
     let lab = lab!();
     two_systems(&lab);
-    lab.platform(&on("Ten"), "Tools@1", |_| {});
+    lab.packaging_platform(&on("Ten"), "Tools@1", |_| {});
     let spec = on("Eleven").with("New").with("Old");
     let request = lab.compose_request(&spec, "desk");
     for message in [
@@ -61,7 +61,7 @@ fn a_layer_cannot_be_in_a_composite_twice() {
 fn a_reference_has_to_lead_to_the_kind_that_is_needed() {
     let lab = lab!();
     two_systems(&lab);
-    lab.platform(&on("Ten"), "Tools@1", |_| {});
+    lab.packaging_platform(&on("Ten"), "Tools@1", |_| {});
     refused(lab.try_package(&on("app:Old")), "reference-kind");
     refused(lab.try_package(&on("Ten").with("platform:Tools")), "reference-kind");
     refused(lab.try_package(&on("Ten").platform("app:Old")), "reference-kind");

@@ -45,7 +45,7 @@ fn local_users_secrets_and_the_boot_configuration_stay_those_of_the_os_layer() {
 fn a_new_os_version_has_its_own_users_and_secrets() {
     let lab = lab!();
     with_hives(&lab);
-    lab.platform(&on("Windows"), "P@1", |disk| {
+    lab.packaging_platform(&on("Windows"), "P@1", |disk| {
         disk.file("\\agent.exe", "x");
     });
     for (spec, version) in [(on("Windows@1"), "Windows@2"), (on("Windows@1").platform("P"), "Windows@3")] {

@@ -21,6 +21,7 @@ mod links;
 mod manifest_corpus;
 mod os_changes;
 mod os_versions;
+mod recipes;
 mod registry;
 mod round_trip;
 mod second_opinions;

@@ -65,7 +65,7 @@ fn with_a_platform_only_the_change_is_applied_to_the_old_os_version() {
             .file("\\Windows\\driver.sys", "inbox");
     });
     let os = on("Windows@1");
-    lab.platform(&os, "Hypervisor@1", |disk| {
+    lab.packaging_platform(&os, "Hypervisor@1", |disk| {
         disk.file("\\Tools\\agent.exe", "agent").file("\\Windows\\driver.sys", "of the hypervisor");
     });
     let spec = os.platform("Hypervisor@1");
@@ -88,7 +88,7 @@ fn a_file_that_both_the_platform_and_the_new_os_version_touched_is_reported() {
         disk.file("\\Windows\\driver.sys", "inbox").file("\\Windows\\other.sys", "inbox");
     });
     let os = on("Windows@1");
-    lab.platform(&os, "Hypervisor@1", |disk| {
+    lab.packaging_platform(&os, "Hypervisor@1", |disk| {
         disk.file("\\Windows\\driver.sys", "of the hypervisor")
             .file("\\Windows\\gone.sys", "x")
             .delete("\\Windows\\other.sys");

@@ -17,21 +17,21 @@ fn upcase() -> &'static Upcase {
 }
 
 /// A hive that is being put together: values by path.
-struct Registry(Tree<'static>);
+pub struct Registry(Tree<'static>);
 
 impl Registry {
-    fn new() -> Registry {
+    pub fn new() -> Registry {
         Registry(Tree::new(upcase(), 5, Name::from("ROOT"), vec![1; 20]))
     }
 
     /// What a hive's file holds.
-    fn read(file: Vec<u8>) -> Registry {
+    pub fn read(file: Vec<u8>) -> Registry {
         // leaked, so that the tree can be handed around; a test is short
         let hive: &'static Hive = Box::leak(Box::new(Hive::open(file, &[]).unwrap()));
         Registry(Tree::load(hive, upcase()).unwrap().0)
     }
 
-    fn key(&mut self, path: &str) -> KeyId {
+    pub fn key(&mut self, path: &str) -> KeyId {
         let mut key = self.0.root();
         for name in path.split('\\').filter(|name| !name.is_empty()) {
             let class = Cow::Borrowed(&[][..]);
@@ -42,42 +42,42 @@ impl Registry {
         key
     }
 
-    fn set(&mut self, path: &str, name: &str, data: Data<'static>) -> &mut Registry {
+    pub fn set(&mut self, path: &str, name: &str, data: Data<'static>) -> &mut Registry {
         let key = self.key(path);
         self.0.set_value(key, Name::from(name), data);
         self
     }
 
-    fn text(&mut self, path: &str, name: &str, text: &str) -> &mut Registry {
+    pub fn text(&mut self, path: &str, name: &str, text: &str) -> &mut Registry {
         self.set(path, name, string(value_kind::SZ, text))
     }
 
-    fn remove(&mut self, path: &str) -> &mut Registry {
+    pub fn remove(&mut self, path: &str) -> &mut Registry {
         let key = self.0.descendant(self.0.root(), path).unwrap();
         self.0.remove_key(key);
         self
     }
 
-    fn remove_value(&mut self, path: &str, name: &str) -> &mut Registry {
+    pub fn remove_value(&mut self, path: &str, name: &str) -> &mut Registry {
         let key = self.key(path);
         self.0.remove_value(key, &Name::from(name));
         self
     }
 
-    fn file(&self) -> Vec<u8> {
+    pub fn file(&self) -> Vec<u8> {
         self.0.write().unwrap()
     }
 
-    fn has(&self, path: &str) -> bool {
+    pub fn has(&self, path: &str) -> bool {
         self.0.descendant(self.0.root(), path).is_some()
     }
 
-    fn data(&self, path: &str, name: &str) -> Option<&Data<'static>> {
+    pub fn data(&self, path: &str, name: &str) -> Option<&Data<'static>> {
         self.0.value(self.0.descendant(self.0.root(), path)?, &Name::from(name))
     }
 
     /// The text of a value; of a list of strings with `|` between them; `-` for no such value.
-    fn said(&self, path: &str, name: &str) -> String {
+    pub fn said(&self, path: &str, name: &str) -> String {
         match self.data(path, name) {
             Some(data) => data.text().or_else(|| Some(data.texts()?.join("|"))).unwrap_or_default(),
             None => "-".to_owned(),
@@ -317,7 +317,7 @@ fn a_new_version_starts_from_what_the_older_one_changed() {
 fn a_new_os_version_made_with_a_packaging_platform_has_the_changes_and_not_the_platforms() {
     let lab = lab!();
     with_registry(&lab);
-    lab.platform(&on("Windows"), "Tools@1", |disk| {
+    lab.packaging_platform(&on("Windows"), "Tools@1", |disk| {
         let mut hive = system(1);
         hive.text("ControlSet001\\Services\\Tools", "ImagePath", "tools.sys");
         disk.file(SYSTEM, hive.file());

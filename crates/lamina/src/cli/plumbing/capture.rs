@@ -4,6 +4,7 @@ use super::composite::PackagingArgs;
 use crate::cli::size;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use layering::platform::{Broker, Hypervisor, PlatformTypes, Provisioning, Purpose};
 use layering::reference::LayerKind;
 use layering::report::VersionSpec;
 use layering::request::CaptureRequest;
@@ -18,6 +19,9 @@ use worker::Job;
 ///
 /// Paging files, logs, temporary files and the like are never captured; the file never-captured.txt in the store's
 /// directory adds paths to that list.
+///
+/// A platform layer says what it is for: publishing applies the clean-up recipes of all hypervisors, provisioning
+/// services and brokers that its platform layer did not select.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
@@ -25,7 +29,11 @@ Examples:
       --disk office.vhdx --kind app --name Office --version 2024
   A new version of the OS layer, patched on its packaging disk:
     lamina plumbing capture --os 'os:Windows 11@24H2' --disk patched.vhdx \\
-        --kind os --name 'Windows 11' --version 24H2-november")]
+        --kind os --name 'Windows 11' --version 24H2-november
+  The software of session hosts on Azure:
+    lamina plumbing capture --os 'os:Windows 11' --disk azure.vhdx --kind platform \\
+        --purpose publishing --hypervisor azure --broker azure-rdsh \\
+        --name Azure --version 1")]
 pub(super) struct CaptureArgs {
     #[command(flatten)]
     composite: PackagingArgs,
@@ -60,6 +68,53 @@ pub(super) struct CaptureArgs {
     /// None of today's refusals can be overridden.
     #[arg(long = "override", value_name = "REASON")]
     override_reason: Option<String>,
+    #[command(flatten)]
+    platform: PlatformArgs,
+}
+
+/// What a platform layer is for.
+#[derive(Args)]
+#[command(next_help_heading = "Platform layers (--kind platform)")]
+struct PlatformArgs {
+    /// What the platform layer is for: packaging disks on another hypervisor, or images
+    #[arg(long, requires = "hypervisor", required_if_eq("kind", "platform"), value_parser = purpose())]
+    purpose: Option<Purpose>,
+    /// Hypervisor whose tools it holds
+    #[arg(long, requires = "purpose", required_if_eq("kind", "platform"), value_parser = hypervisor())]
+    hypervisor: Option<Hypervisor>,
+    /// Provisioning service; for publishing only [default: none]
+    #[arg(long, requires = "purpose", value_parser = provisioning())]
+    provisioning: Option<Provisioning>,
+    /// Connection broker; for publishing only [default: none]
+    #[arg(long, requires = "purpose", value_parser = broker())]
+    broker: Option<Broker>,
+}
+
+fn purpose() -> impl TypedValueParser<Value = Purpose> {
+    PossibleValuesParser::new(Purpose::NAMES).try_map(|name| name.parse::<Purpose>())
+}
+
+fn hypervisor() -> impl TypedValueParser<Value = Hypervisor> {
+    PossibleValuesParser::new(Hypervisor::NAMES).try_map(|name| name.parse::<Hypervisor>())
+}
+
+fn provisioning() -> impl TypedValueParser<Value = Provisioning> {
+    PossibleValuesParser::new(Provisioning::NAMES).try_map(|name| name.parse::<Provisioning>())
+}
+
+fn broker() -> impl TypedValueParser<Value = Broker> {
+    PossibleValuesParser::new(Broker::NAMES).try_map(|name| name.parse::<Broker>())
+}
+
+impl PlatformArgs {
+    fn types(self) -> Option<PlatformTypes> {
+        Some(PlatformTypes {
+            purpose: self.purpose?,
+            hypervisor: self.hypervisor?,
+            provisioning: self.provisioning.unwrap_or(Provisioning::None),
+            broker: self.broker.unwrap_or(Broker::None),
+        })
+    }
 }
 
 impl CaptureArgs {
@@ -72,6 +127,7 @@ impl CaptureArgs {
                 name: self.name,
                 version: self.version,
                 max_size: self.max_size,
+                platform: self.platform.types(),
             },
             trust_metadata: self.trust_metadata,
             allow_backing: self.allow_backing,

@@ -17,6 +17,9 @@ use worker::Job;
 /// Composites the OS version, the app layer versions in priority order and the publishing platform layer version into
 /// one bootable disk, which is kept in the store as an image. File contents are not copied. The higher layer wins per
 /// file; `conflicts` tells beforehand where. The same inputs always give the same digest.
+///
+/// Services and drivers of platforms that the platform layer did not select are put out of action, as recipes say; the
+/// files recipes/NAME.txt in the store's directory add to them. `show` names what was done.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
@@ -73,6 +76,13 @@ pub(super) fn human(report: &ComposeReport, page: &mut Page<'_>) -> io::Result<(
     )?;
     page.field("spliced", format_args!("{}, shared with the layers", ExactBytes(report.spliced)))?;
     page.field("written", format_args!("{} of metadata", ExactBytes(report.written)))?;
+    if report.applied > 0 {
+        let changes = Of(report.applied, "change");
+        page.field(
+            "recipes",
+            format_args!("{changes} against software of other platforms; `show` names them"),
+        )?;
+    }
     page.field("digest", Visible(&report.digest))?;
     page.field("id", Visible(&report.image.id))
 }

@@ -6,7 +6,8 @@ use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::Args;
 use jiff::Timestamp;
 use layering::reference::ObjectKind;
-use layering::report::ShowReport;
+use layering::report::{AppliedAction, AppliedRow, ShowReport};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::io;
 use worker::Job;
@@ -50,10 +51,11 @@ pub(super) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> 
             let shown = |name: &str| SHOWN.contains(&name);
             let more: Map<String, Value> = members
                 .iter()
-                .filter(|(name, _)| !shown(name))
+                .filter(|(name, _)| !shown(name) && *name != APPLIED)
                 .map(|(name, more)| (name.clone(), more.clone()))
                 .collect();
-            more_lines(page, &Value::Object(more))
+            more_lines(page, &Value::Object(more))?;
+            members.get(APPLIED).map_or(Ok(()), |rows| applied(page, rows))
         }
         Value::Null => Ok(()),
         other => more_lines(page, other),
@@ -63,6 +65,25 @@ pub(super) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> 
 /// Members of the details that say once more what the lines above them say.
 const SHOWN: [&str; 10] =
     ["kind", "layer", "name", "version", "sequence", "created", "engine", "size", "disk_len", "os_layer"];
+
+/// Member of the details that lists what recipes did.
+const APPLIED: &str = "applied";
+
+/// What recipes did, one line each.
+fn applied(page: &mut Page<'_>, rows: &Value) -> io::Result<()> {
+    let rows: Vec<AppliedRow> = Vec::deserialize(rows).map_err(io::Error::other)?;
+    page.line("")?;
+    page.line("  recipes applied:")?;
+    rows.iter().try_for_each(|row| {
+        let action = match row.action {
+            AppliedAction::Disabled => "disabled",
+            AppliedAction::DemandStart => "starts on demand",
+            AppliedAction::BootStart => "starts at boot",
+            AppliedAction::Removed => "removed",
+        };
+        page.line(format_args!("    {}: {} {action}", Visible(&row.recipe), Visible(&row.target)))
+    })
+}
 
 fn more_lines(page: &mut Page<'_>, more: &Value) -> io::Result<()> {
     if simple(more) {
@@ -190,6 +211,24 @@ app:Office@2024
     records: 153,732
   prerequisites: none
   trust metadata: no
+"
+        );
+    }
+
+    #[test]
+    fn what_recipes_did_is_one_line_each() {
+        let rows = json!([
+            {"recipe": "vsphere", "action": "disabled", "target": "SYSTEM\\ControlSet001\\Services\\VMTools"},
+            {"recipe": "azure", "action": "removed", "target": "\\WindowsAzure"},
+        ]);
+        let mut out = Vec::new();
+        applied(&mut Page::new(&mut out), &rows).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "
+  recipes applied:
+    vsphere: SYSTEM\\ControlSet001\\Services\\VMTools disabled
+    azure: \\WindowsAzure removed
 "
         );
     }

@@ -19,6 +19,7 @@ pub use edit::{Body, Edit, NewFile, descriptor, noise, show, tick};
 pub use snapshot::Snapshot;
 
 use ::disk::format::Format;
+use layering::platform::{Hypervisor, PlatformTypes};
 use layering::reference::LayerKind;
 use layering::report::*;
 use layering::request::*;
@@ -180,7 +181,7 @@ impl Lab {
         CaptureRequest {
             composite: spec.0.clone(),
             disk: disk.path.clone(),
-            version: VersionSpec { kind, name, version, max_size: None },
+            version: VersionSpec { kind, name, version, max_size: None, platform: None },
             trust_metadata: false,
             allow_backing: false,
             override_reason: None,
@@ -201,6 +202,19 @@ impl Lab {
         self.try_capture(spec, kind, reference, disk).unwrap()
     }
 
+    /// Captures a version of a platform layer of these types.
+    pub fn try_capture_platform(
+        &self,
+        spec: &Spec,
+        types: PlatformTypes,
+        reference: &str,
+        disk: &Disk,
+    ) -> Result<VersionReport, Error> {
+        let mut request = self.capture_request(spec, LayerKind::Platform, reference, disk);
+        request.version.platform = Some(types);
+        self.engine.capture(&request, &Silent)
+    }
+
     fn install(
         &self,
         spec: &Spec,
@@ -218,9 +232,32 @@ impl Lab {
         self.install(spec, LayerKind::App, reference, change)
     }
 
-    /// Packages, changes and captures a platform layer version.
+    /// Packages, changes and captures a publishing platform layer version, for a hypervisor without recipe.
     pub fn platform(&self, spec: &Spec, reference: &str, change: impl FnOnce(&mut Edit)) -> VersionReport {
-        self.install(spec, LayerKind::Platform, reference, change)
+        self.platform_of(spec, PlatformTypes::publishing(Hypervisor::Other), reference, change)
+    }
+
+    /// Packages, changes and captures a packaging platform layer version.
+    pub fn packaging_platform(
+        &self,
+        spec: &Spec,
+        reference: &str,
+        change: impl FnOnce(&mut Edit),
+    ) -> VersionReport {
+        self.platform_of(spec, PlatformTypes::packaging(Hypervisor::Other), reference, change)
+    }
+
+    /// Packages, changes and captures a platform layer version of these types.
+    pub fn platform_of(
+        &self,
+        spec: &Spec,
+        types: PlatformTypes,
+        reference: &str,
+        change: impl FnOnce(&mut Edit),
+    ) -> VersionReport {
+        let disk = self.package(spec);
+        disk.edit(change);
+        self.try_capture_platform(spec, types, reference, &disk).unwrap()
     }
 
     /// Packages, changes and captures an OS version.
