@@ -235,6 +235,14 @@ impl Contents for ReturnedContents<'_> {
         Ok(Some(change.delta))
     }
 
+    fn accounts_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> Vec<String> {
+        let (Ok(before), Ok(after)) = (registry::read(self.base, base), registry::read(self.new, new)) else {
+            return Vec::new();
+        };
+        self.read += after.logs.iter().map(|log| log.len() as u64).sum::<u64>() + after.file.len() as u64;
+        registry::accounts_changed(&self.registry.upcase, before, after).unwrap_or_default()
+    }
+
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>> {
         version(self.new, name, stream)
     }

@@ -32,6 +32,8 @@ pub trait Contents {
         base: &HiveStreams<'_>,
         new: &HiveStreams<'_>,
     ) -> Result<Option<Delta>>;
+    /// Local users and groups that were made or removed between two states of SAM; none where it cannot be read.
+    fn accounts_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> Vec<String>;
     /// Version resource of a binary of the new tree.
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>>;
 }
@@ -61,6 +63,8 @@ pub struct Difference {
     pub manifest: Manifest,
     /// Paths of what changed and belongs to the OS layer alone, sorted.
     pub os_only: Vec<String>,
+    /// Local users and groups that were made or removed, which are part of that, sorted.
+    pub accounts: Vec<String>,
     /// Paths of profiles of users whom the base lacks, which are left out likewise, sorted.
     pub profiles: Vec<String>,
 }
@@ -89,6 +93,7 @@ pub fn difference(
         securities: SecurityTable::default(),
         manifest: Manifest::default(),
         os_only: Vec::new(),
+        accounts: Vec::new(),
         profiles: Vec::new(),
     };
     walk.frames.push(Frame {
@@ -115,7 +120,7 @@ pub fn difference(
     walk.finish_groups()?;
     let mut manifest = walk.manifest;
     manifest.securities = walk.securities.into_values();
-    Ok(Difference { manifest, os_only: walk.os_only, profiles: walk.profiles })
+    Ok(Difference { manifest, os_only: walk.os_only, accounts: walk.accounts, profiles: walk.profiles })
 }
 
 /// A directory path that exists in either tree.
@@ -153,6 +158,7 @@ struct Walk<'a> {
     securities: SecurityTable,
     manifest: Manifest,
     os_only: Vec<String>,
+    accounts: Vec<String>,
     profiles: Vec<String>,
 }
 
@@ -191,6 +197,13 @@ impl Walk<'_> {
             if role == Some(Role::OsOnly) && self.scope.without_os_only {
                 if !self.is_unchanged(frame, was, is)? {
                     self.os_only.push(self.display(frame, name));
+                    let sam = name.to_string().eq_ignore_ascii_case("SAM");
+                    if let (true, Some(was), Some(is)) = (sam, was, is)
+                        && let Some(base) = hive_streams(self.base, was, old)
+                        && let Some(new) = hive_streams(self.new, is, now)
+                    {
+                        self.accounts.extend(self.contents.accounts_changed(&base, &new));
+                    }
                 }
             } else if role == Some(Role::Log) && self.is_on_both_sides(frame) {
                 // part of the hive that it belongs to

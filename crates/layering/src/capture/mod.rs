@@ -204,12 +204,17 @@ pub(crate) fn capture(
         progress,
     );
     let scope = Scope { never: &policy.never, without_os_only: new.kind != LayerKind::Os };
-    let Difference { manifest: change, os_only, profiles } =
+    let Difference { manifest: change, os_only, accounts, profiles } =
         difference(&base_tree, &returned.tree, scope, &mut contents, progress)?;
     if !os_only.is_empty() {
         let message = "changed on the packaging disk, but part of the OS layer alone (local users, groups and \
                        secrets; boot configuration)";
         warnings.push(warning("hive-left-out", message, os_only));
+    }
+    if !accounts.is_empty() {
+        let message = "local users and groups that were made or removed on the packaging disk; they belong to the OS \
+                       layer alone, and are not in this one";
+        warnings.push(warning("accounts-left-out", message, accounts));
     }
     if !profiles.is_empty() {
         let message =

@@ -10,6 +10,7 @@
 //! its number; other sets are left as they are. Which values are lists (`lists.txt`) and what no layer carries
 //! (`never-captured.txt`) are data.
 
+mod accounts;
 mod compose;
 mod files;
 mod lists;
@@ -17,6 +18,7 @@ mod never;
 mod packages;
 mod patterns;
 
+pub(crate) use accounts::accounts_changed;
 pub(crate) use compose::{RegistryLayer, Rules, update};
 pub(crate) use files::read;
 pub(crate) use lists::ListValues;

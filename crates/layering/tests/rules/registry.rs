@@ -397,3 +397,60 @@ fn updates_of_windows_in_an_application_s_layer_are_said() {
     });
     assert_eq!(codes(&report.warnings), [""; 0]);
 }
+
+#[test]
+fn local_users_and_groups_that_a_layer_leaves_out_are_named() {
+    let lab = lab!();
+    const SAM: &str = "\\Windows\\System32\\config\\SAM";
+    let sam = |users: &[&str], groups: &[&str]| {
+        let mut sam = Registry::new();
+        for (names, kind) in [(users, "Users"), (groups, "Aliases")] {
+            for name in names {
+                sam.key(&format!("SAM\\Domains\\Account\\{kind}\\Names\\{name}"));
+            }
+        }
+        sam.file()
+    };
+    lab.os("Windows@1", |disk| {
+        disk.file(SAM, sam(&["Administrator", "guest"], &[]));
+    });
+    let report = lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(SAM, sam(&["administrator", "ann"], &["Operators"]));
+    });
+    assert_eq!(
+        warned(&report.warnings, "accounts-left-out"),
+        ["group Operators (made)", "user ann (made)", "user guest (removed)"]
+    );
+    assert_eq!(warned(&report.warnings, "hive-left-out"), [SAM]);
+}
+
+#[test]
+fn drivers_of_all_layers_unite_in_the_driver_store_and_its_database() {
+    const DRIVERS: &str = "\\Windows\\System32\\config\\DRIVERS";
+    const STORE: &str = "\\Windows\\System32\\DriverStore\\FileRepository";
+    let lab = lab!();
+    let database = |package: &str| {
+        let mut drivers = Registry::new();
+        drivers.text("DriverDatabase\\DriverPackages\\disk.inf_amd64_1", "", "disk.inf");
+        if !package.is_empty() {
+            drivers.text(&format!("DriverDatabase\\DriverPackages\\{package}.inf_amd64_2"), "", "oem1.inf");
+        }
+        drivers
+    };
+    lab.os("Windows@1", |disk| {
+        disk.file(DRIVERS, database("").file()).file(&format!("{STORE}\\disk.inf_amd64_1\\disk.inf"), "disk");
+    });
+    for package in ["printer", "scanner"] {
+        lab.app(&on("Windows"), &format!("{package}@1"), |disk| {
+            disk.file(DRIVERS, database(package).file());
+            disk.file(&format!("{STORE}\\{package}.inf_amd64_2\\{package}.inf"), package);
+        });
+    }
+    let image = lab.compose(&on("Windows").with("printer").with("scanner"));
+    let merged = Registry::read(image.bytes(DRIVERS).to_vec());
+    for package in ["disk.inf_amd64_1", "printer.inf_amd64_2", "scanner.inf_amd64_2"] {
+        assert!(merged.has(&format!("DriverDatabase\\DriverPackages\\{package}")), "{package}");
+        let inf = package.split("_amd64").next().unwrap();
+        assert!(image.paths().contains(&format!("{STORE}\\{package}\\{inf}")), "{package}");
+    }
+}
