@@ -195,6 +195,26 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     let wrong = "capture --os Windows@2 --kind app --disk DIR/viewer.raw --name Other --version 1";
     scene.refused(wrong, "not-descended");
 
+    // A disk whose Windows waits for a restart, looked at without a store, and refused.
+    windows.copy(scene.file("waiting.raw")).edit(|disk| {
+        disk.file("\\Windows\\WinSxS\\pending.xml", "<x/>");
+    });
+    scene.json("integrity --disk DIR/azure.raw --kind platform");
+    let words = "integrity --disk DIR/waiting.raw --kind os";
+    let answer = scene.plumbing(words).arg("--json").blocked();
+    let report = scene.noted(words, &answer);
+    assert_eq!(report["findings"][0]["code"], "reboot-pending");
+    let waiting = scene.file("waiting.raw");
+    let answer = lamina("plumbing integrity --disk").arg(&waiting).blocked();
+    assert_eq!(answer.stderr, "");
+    assert!(answer.stdout.starts_with("blocks[reboot-pending]: A post-installation reboot is pending - "));
+    assert!(
+        answer.stdout.contains("\n    \\Windows\\WinSxS\\pending.xml\nHint: Restart"),
+        "{}",
+        answer.stdout
+    );
+    scene.refused("import --disk DIR/waiting.raw --name Waiting --version 1", "integrity-blocks");
+
     // A new version of the editor.
     scene.json("packaging-disk --os Windows@1 --base Editor@1 --format raw --out DIR/editor-2.raw");
     scene.disk("editor-2.raw").edit(|disk| {

@@ -4,9 +4,10 @@ mod support;
 
 use support::{assert_snapshot, lamina};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "init",
     "import",
+    "integrity",
     "packaging-disk",
     "capture",
     "compose",

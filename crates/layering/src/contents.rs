@@ -33,6 +33,8 @@ pub(crate) struct Registry<'a> {
     pub(crate) upcase: Upcase,
     /// What no layer carries.
     pub(crate) never: &'a NeverCapturedKeys,
+    /// Whether hives of the returned disk are taken whose last write is incomplete.
+    pub(crate) accept_dirty: bool,
 }
 
 /// Contents of a returned disk in comparison with its base.
@@ -215,7 +217,8 @@ impl Contents for ReturnedContents<'_> {
             registry::read(self.base, base).map_err(Error::io(format!("reading {path} of the composite")))?;
         let after = registry::read(self.new, new).map_err(Error::io(format!("reading {path}")))?;
         self.read += after.logs.iter().map(|log| log.len() as u64).sum::<u64>() + after.file.len() as u64;
-        let change = registry::changes(kind, &self.registry.upcase, before, after, self.registry.never);
+        let Registry { upcase, never, accept_dirty } = &self.registry;
+        let change = registry::changes(kind, upcase, before, (after, *accept_dirty), never);
         let change = change.map_err(|(side, source)| {
             let context = match side {
                 Side::Composite => format!("{path} of the composite that the disk was made from"),

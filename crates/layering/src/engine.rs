@@ -7,6 +7,7 @@ use crate::contents::OsVolumeContents;
 use crate::error::Rule;
 use crate::execute::Done;
 use crate::import::{check_volume, store_ranges, volume_errors, worth_storing};
+use crate::integrity::{admit, inspect, integrity};
 use crate::os_volume::OsVolume;
 use crate::plan::plan;
 use crate::platform::{self, Purpose};
@@ -53,9 +54,16 @@ impl Engine {
         Catalog::new(&self.store)
     }
 
+    /// Examines a disk that may become a layer version, without a store: what its Windows has not finished, and whether
+    /// its volume may be layered at all.
+    pub fn integrity(request: &IntegrityRequest, progress: &dyn Progress) -> Result<IntegrityReport> {
+        integrity(request, progress)
+    }
+
     /// Imports a disk as a version of an OS layer.
     pub fn import(&self, request: &ImportRequest, progress: &dyn Progress) -> Result<VersionReport> {
         let (layer, version) = (EntityName::new(&request.name)?, EntityName::new(&request.version)?);
+        let override_reason = reason(&request.override_reason)?;
         let session = self.store.session()?;
         self.catalog().vacant(LayerKind::Os, &layer, &version)?;
         let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing, progress)?;
@@ -64,6 +72,8 @@ impl Engine {
         let window = volume.window(&disk)?;
         let context = volume.context(&name);
         let tree = volume.scan_shut_down(&disk, &name, progress)?;
+        let inspection = inspect(&volume, &disk, &tree, LayerKind::Os, progress)?;
+        warnings.extend(admit(&name, inspection, override_reason.as_deref())?);
         warnings.extend(check_volume(&window, &context, progress)?);
         let worth = worth_storing(&disk, &volume, &tree)?;
         let mut writer = session.pack_writer()?;
@@ -91,6 +101,7 @@ impl Engine {
             deletions: 0,
             body: put_disk(&session, &imported.record)?,
             os_volume: Some(volume.partition.number),
+            override_reason,
             captured: None,
             warnings,
         };
@@ -268,7 +279,7 @@ impl Engine {
             version,
             max_size: spec.max_size.unwrap_or(default),
             platform: spec.platform,
-            override_reason: request.override_reason.clone(),
+            override_reason: reason(&request.override_reason)?,
         };
         let (disk, mut warnings) = self.open_disk(&request.disk, request.allow_backing, progress)?;
         let name = request.disk.display().to_string();
@@ -556,6 +567,15 @@ fn version_report(version: &Version, stored: u64, read: u64) -> VersionReport {
         read,
         warnings: version.record.warnings.clone(),
     }
+}
+
+/// The reason for an override, if there is to be one.
+fn reason(given: &Option<String>) -> Result<Option<String>> {
+    let reason = given.as_deref().map(str::trim);
+    if reason == Some("") {
+        return Err(Rule::NoReason.into());
+    }
+    Ok(reason.map(str::to_owned))
 }
 
 fn refuse_base(composite: &CompositeSpec) -> Result<()> {

@@ -201,6 +201,17 @@ pub enum Rule {
         /// The entry.
         path: String,
     },
+    /// The disk's Windows has not finished something, or is not what a version may be made of.
+    #[error("{disk} is not ready:\n{}", findings.join("\n"))]
+    Integrity {
+        /// The disk.
+        disk: String,
+        /// What blocks, each with its evidence on lines of their own.
+        findings: Vec<String>,
+    },
+    /// An override without words.
+    #[error("an override needs a reason, and this one is empty")]
+    NoReason,
     /// More is added than allowed.
     #[error("{what} adds {}, more than its maximum size of {}", Bytes(*added), Bytes(*max))]
     TooLarge {
@@ -367,6 +378,8 @@ impl Explain for Rule {
             Rule::NoPartition { .. } => "no-partition",
             Rule::NotDescended { .. } => "not-descended",
             Rule::NamesCollide { .. } => "names-collide",
+            Rule::Integrity { .. } => "integrity-blocks",
+            Rule::NoReason => "override-reason",
             Rule::TooLarge { .. } => "layer-too-large",
             Rule::SmallerThanOs { .. } => "image-too-small",
             Rule::NotWholeMib { .. } => "image-size",
@@ -391,6 +404,13 @@ impl Explain for Rule {
             }
             Rule::NamesCollide { .. } => {
                 "Rename or delete one of the two on the packaging disk: Windows programs see only one of them."
+            }
+            Rule::Integrity { .. } => {
+                "lamina plumbing integrity says what to do about each. If it has to be, --override \"reason\" stores the \
+                 version all the same and records why."
+            }
+            Rule::NoReason => {
+                "Say in a few words why the findings do not matter here; the version records it."
             }
             Rule::TooLarge { .. } => {
                 "Remove what does not belong in the layer, or allow more with --max-size."

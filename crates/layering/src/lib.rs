@@ -25,6 +25,7 @@ mod execute;
 pub mod fuzzing;
 mod hives;
 mod import;
+mod integrity;
 pub mod manifest;
 mod marker;
 pub mod never_captured;

@@ -123,6 +123,9 @@ pub(crate) struct VersionRecord {
     /// OS versions: number of the partition that is the OS volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) os_volume: Option<u32>,
+    /// Why findings about an imported disk were overridden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) override_reason: Option<String>,
     /// What it was captured from; absent for an imported disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) captured: Option<Captured>,
@@ -148,7 +151,7 @@ pub(crate) struct Captured {
     /// Files whose records were equal were not compared.
     #[serde(default)]
     pub(crate) trust_metadata: bool,
-    /// Why a refusal was overridden.
+    /// Why findings about the returned disk were overridden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) override_reason: Option<String>,
 }

@@ -274,6 +274,85 @@ pub struct ConflictsReport {
     pub warnings: Vec<Warning>,
 }
 
+/// What `integrity` found on a disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IntegrityReport {
+    /// The disk.
+    pub disk: String,
+    /// Number of the partition that is the OS volume, if one was found.
+    pub volume: Option<u32>,
+    /// Kind of the layer that the findings are for.
+    pub kind: LayerKind,
+    /// What Windows setup says of the image.
+    pub image_state: ImageState,
+    /// Whether something blocks.
+    pub blocked: bool,
+    /// Every finding, what blocks first.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether an image was generalized, as its own setup records it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageState {
+    /// Sysprep generalized it, and the first start asks the questions of setup.
+    Generalized,
+    /// It is one machine's.
+    Specialized,
+    /// It does not say, or setup did not end.
+    Unknown,
+}
+
+/// Something that should be done on a machine before its disk becomes a layer version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable code, such as `reboot-pending`.
+    pub code: String,
+    /// What is the matter.
+    pub message: String,
+    /// Whether it keeps the disk from becoming a version.
+    pub severity: Severity,
+    /// Whether a reason can override it.
+    pub overridable: bool,
+    /// What says so; at most the first twenty.
+    pub evidence: Vec<Evidence>,
+    /// How much more evidence there is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
+    /// What to do.
+    pub advice: String,
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The disk does not become a version.
+    Blocks,
+    /// The version records it.
+    Warns,
+}
+
+/// Where a finding comes from: a key or value of a hive, or a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `SYSTEM`, `SOFTWARE`, `SECURITY`, or the path of a user's or an unreadable hive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hive: Option<String>,
+    /// Path of the key below the hive's root. `CurrentControlSet` is the control set in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Name of the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Path of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What the value holds, shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
 /// What `check` found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckReport {

@@ -1,5 +1,6 @@
 //! What the engine is asked to do: plain data that a command line, a server or a test fills in.
 
+use crate::reference::LayerKind;
 use crate::report::{CompositeSpec, VersionSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -19,6 +20,24 @@ pub struct ImportRequest {
     /// Most that the version may add, bytes; 100 GiB when absent.
     #[serde(default)]
     pub max_size: Option<u64>,
+    /// Follow a reference to a backing file.
+    #[serde(default)]
+    pub allow_backing: bool,
+    /// Why findings of the integrity check are overridden; recorded in the version.
+    #[serde(default)]
+    pub override_reason: Option<String>,
+}
+
+/// Examines a disk that may become a layer version. No store is needed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IntegrityRequest {
+    /// The disk image, in any supported format.
+    pub disk: PathBuf,
+    /// Number of the partition that is the OS volume, where the disk alone does not tell.
+    #[serde(default)]
+    pub volume: Option<u32>,
+    /// Kind of the layer that the version would be of.
+    pub kind: LayerKind,
     /// Follow a reference to a backing file.
     #[serde(default)]
     pub allow_backing: bool,
@@ -51,7 +70,7 @@ pub struct CaptureRequest {
     /// Follow references of the image to backing files.
     #[serde(default)]
     pub allow_backing: bool,
-    /// Why refusals that can be overridden are overridden; recorded in the version.
+    /// Why findings of the integrity check are overridden; recorded in the version.
     #[serde(default)]
     pub override_reason: Option<String>,
 }

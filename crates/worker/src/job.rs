@@ -2,9 +2,12 @@
 
 use layering::report::{
     CheckReport, ComposeReport, CompositeSpec, ConflictsReport, DiffReport, ExportReport, FilesReport,
-    GcReport, InitReport, ListReport, PackagingDiskReport, RemoveReport, ShowReport, VersionReport,
+    GcReport, InitReport, IntegrityReport, ListReport, PackagingDiskReport, RemoveReport, ShowReport,
+    VersionReport,
 };
-use layering::request::{CaptureRequest, ComposeRequest, ExportRequest, ImportRequest, PackagingDiskRequest};
+use layering::request::{
+    CaptureRequest, ComposeRequest, ExportRequest, ImportRequest, IntegrityRequest, PackagingDiskRequest,
+};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do on a store. References are `[os:|platform:|app:|image:]NAME[@VERSION]`, checked by the engine.
@@ -15,6 +18,8 @@ pub enum Job {
     Init,
     /// Import a disk as a version of an OS layer.
     Import(ImportRequest),
+    /// Examine a disk that may become a layer version. Needs no store.
+    Integrity(IntegrityRequest),
     /// Write a packaging disk.
     PackagingDisk(PackagingDiskRequest),
     /// Capture a layer version from a returned packaging disk.
@@ -64,11 +69,17 @@ pub enum Job {
 }
 
 impl Job {
+    /// Whether the job works on a store; one that does not leaves the store's directory alone.
+    pub fn needs_store(&self) -> bool {
+        !matches!(self, Job::Integrity(_))
+    }
+
     /// Whether the job reports progress and looks at [`cancelled`](operation::Progress::cancelled) while it works;
     /// the other jobs only read records and are over in a moment.
     pub fn is_long(&self) -> bool {
         match self {
             Job::Import(_)
+            | Job::Integrity(_)
             | Job::PackagingDisk(_)
             | Job::Capture(_)
             | Job::Compose(_)
@@ -91,6 +102,8 @@ pub enum Outcome {
     Init(InitReport),
     /// The OS layer version that was stored.
     Import(VersionReport),
+    /// What was found on the disk; what blocks is an outcome, not a failure.
+    Integrity(IntegrityReport),
     /// The packaging disk that was written.
     PackagingDisk(PackagingDiskReport),
     /// The layer version that was stored.

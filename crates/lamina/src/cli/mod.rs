@@ -1,6 +1,6 @@
 //! The command line: what `lamina` understands, one module per family of commands.
 //!
-//! Exit status: 0 done, 1 refused or failed, 2 the command line is not understood.
+//! Exit status: 0 done, 1 refused or failed, 2 the command line is not understood, 3 a disk has findings that block.
 
 mod plumbing;
 mod size;
@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 const FAILED: u8 = 1;
 /// Exit status of a command line that is not understood.
 const USAGE: u8 = 2;
+/// Exit status of a check that was carried out and found something that blocks.
+const BLOCKED: u8 = 3;
 
 /// The program's version and the revision of the engine in it, which is part of what images record.
 static VERSION: LazyLock<String> =

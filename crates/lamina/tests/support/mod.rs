@@ -94,6 +94,12 @@ impl Lamina {
         self.run().expect(1)
     }
 
+    /// Runs the call, which must find something that blocks.
+    #[track_caller]
+    pub(crate) fn blocked(self) -> Answer {
+        self.run().expect(3)
+    }
+
     /// Runs the call, which must not be understood.
     #[track_caller]
     pub(crate) fn usage(self) -> Answer {

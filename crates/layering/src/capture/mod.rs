@@ -10,6 +10,7 @@ use crate::compose::{Layer, OsDisk, compose};
 use crate::contents::{BaseBlobs, Equality, Registry, ReturnedContents};
 use crate::difference::{Difference, Scope, difference};
 use crate::error::Rule;
+use crate::integrity::{admit, inspect};
 use crate::manifest::{DirectoryRole, Manifest, Piece};
 use crate::marker::Marker;
 use crate::placement::Placement;
@@ -116,10 +117,11 @@ pub(crate) fn capture(
         Changes::Compare | Changes::TrustMetadata => None,
     };
     let returned = Returned::open(disk, disk_name, &origin, known, progress)?;
+    let inspection = inspect(&returned.volume, &returned.disk, &returned.tree, new.kind, progress)?;
+    let mut warnings = admit(disk_name, inspection, new.override_reason.as_deref())?;
     // A disk that is kept block by block has to be compared block by block.
     let whole_disk = new.kind == LayerKind::Os && composite.platform.is_none();
 
-    let mut warnings = Vec::new();
     let (equality, mut read, changed) = match changes {
         Changes::TrustMetadata if !whole_disk => (Equality::TrustMetadata, 0, None),
         Changes::Known(blocks) => (within(&blocks, &returned.volume), 0, Some(blocks)),
@@ -156,6 +158,7 @@ pub(crate) fn capture(
         deletions: 0,
         body: ObjectId([0; 32]),
         os_volume: None,
+        override_reason: None,
         captured: Some(captured),
         warnings: Vec::new(),
     };
@@ -193,7 +196,11 @@ pub(crate) fn capture(
         start: base_volume.partition.start,
     };
     let upcase = base_tree.upcase().and_then(Upcase::from_table).unwrap_or_else(Upcase::unicode);
-    let registry = Registry { upcase: upcase.clone(), never: &policy.never_keys };
+    let registry = Registry {
+        upcase: upcase.clone(),
+        never: &policy.never_keys,
+        accept_dirty: new.override_reason.is_some(),
+    };
     let mut contents = ReturnedContents::new(
         &base_window,
         &new_window,

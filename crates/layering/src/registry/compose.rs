@@ -1,7 +1,7 @@
 //! The hives of a composite: each that a layer or a recipe changes is read once, changed by all layers and then by the
 //! recipes, and written once.
 
-use super::{HiveKind, ListValues, files, merge};
+use super::{HiveKind, ListValues, Merged, files, merge};
 use crate::difference::hive_streams;
 use crate::hives::{self, Role};
 use crate::manifest::Manifest;
@@ -70,6 +70,7 @@ pub(crate) fn update(
         missing: Vec::new(),
         kept: Vec::new(),
         applied: Vec::new(),
+        dirty: Vec::new(),
     };
     for target in targets.values() {
         if progress.cancelled() {
@@ -89,6 +90,11 @@ pub(crate) fn update(
             "registry-key-stays",
             "registry keys that a layer removes stay because something else is in them",
             update.kept,
+        ),
+        (
+            "hive-dirty",
+            "registry hives of the OS version were not written completely, and were taken as they are",
+            update.dirty,
         ),
     ];
     let said = warnings.into_iter().filter(|(_, _, paths)| !paths.is_empty());
@@ -132,6 +138,7 @@ struct Update<'u> {
     missing: Vec<String>,
     kept: Vec<String>,
     applied: Vec<Done>,
+    dirty: Vec<String>,
 }
 
 impl<'u> Update<'u> {
@@ -155,15 +162,19 @@ impl<'u> Update<'u> {
         let hive = files::read(self.window, &streams).map_err(Error::io(format!("reading {place}")))?;
         let deltas: Vec<&Delta> = target.deltas.iter().map(|(_, delta)| *delta).collect();
         let root = if kind.is_of_machine() { kind.name().to_owned() } else { target.path() };
-        let merged = merge((kind, &root), upcase, hive, &deltas, rules.lists, rules.clean_up)
-            .map_err(|source| Error::Hive { context: place.clone(), source })?;
-        self.applied.extend(merged.applied);
-        for notice in merged.notices.into_iter().flatten() {
+        let Merged { file, notices, applied, was_dirty } =
+            merge((kind, &root), upcase, hive, &deltas, rules.lists, rules.clean_up)
+                .map_err(|source| Error::Hive { context: place.clone(), source })?;
+        self.applied.extend(applied);
+        for notice in notices.into_iter().flatten() {
             if let Notice::KeyKept { path } = notice {
                 self.kept.push(format!("{}\\{path}", kind.name()));
             }
         }
-        let Some(file) = merged.file else { return Ok(()) };
+        let Some(file) = file else { return Ok(()) };
+        if was_dirty {
+            self.dirty.push(target.path());
+        }
         self.rewrite(child.id, &file, &place)?;
         let own = self.tree.fold(&target.name);
         for log in

@@ -27,7 +27,7 @@ pub(crate) use packages::windows_packages;
 pub(crate) use patterns::lines;
 
 use crate::recipes::{CleanUp, Done};
-use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Repair, Tree, Upcase};
+use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Recovery, Repair, Tree, Upcase};
 
 /// Under which name the control set in use is known.
 pub(crate) const CURRENT_CONTROL_SET: &str = "CurrentControlSet";
@@ -89,9 +89,16 @@ pub struct HiveFiles {
 }
 
 impl HiveFiles {
-    fn open(self) -> hive::Result<Hive> {
+    /// The hive with its logs applied; [`hive::Error::Dirty`] when its last write is incomplete and no log completes it.
+    pub(crate) fn open(self) -> hive::Result<Hive> {
         let logs: Vec<&[u8]> = self.logs.iter().map(Vec::as_slice).collect();
         Hive::open(self.file, &logs)
+    }
+
+    /// The same, but an incomplete last write is taken as it is.
+    pub(crate) fn open_dirty(self) -> hive::Result<Hive> {
+        let logs: Vec<&[u8]> = self.logs.iter().map(Vec::as_slice).collect();
+        Hive::open_dirty(self.file, &logs)
     }
 }
 
@@ -113,17 +120,20 @@ pub enum Side {
     Returned,
 }
 
-/// Compares the two states of a hive.
+/// Compares the two states of a hive. `accept_dirty` takes the returned one even if its last write is incomplete; the
+/// composite's was accepted when its OS version was stored.
 pub(crate) fn changes(
     kind: HiveKind,
     upcase: &Upcase,
     base: HiveFiles,
-    new: HiveFiles,
+    (new, accept_dirty): (HiveFiles, bool),
     never: &NeverCapturedKeys,
 ) -> Result<HiveChange, (Side, hive::Error)> {
     let composite = |error| (Side::Composite, error);
     let returned = |error| (Side::Returned, error);
-    let (base, new) = (base.open().map_err(composite)?, new.open().map_err(returned)?);
+    let base = base.open_dirty().map_err(composite)?;
+    let new = if accept_dirty { new.open_dirty() } else { new.open() };
+    let new = new.map_err(returned)?;
     let (mut before, _) = Tree::load(&base, upcase).map_err(composite)?;
     let (mut after, repairs) = Tree::load(&new, upcase).map_err(returned)?;
     if kind == HiveKind::System {
@@ -165,9 +175,12 @@ pub(crate) struct Merged {
     pub(crate) notices: Vec<Vec<hive::Notice>>,
     /// What recipes changed.
     pub(crate) applied: Vec<Done>,
+    /// Whether the last write of the hive had not been completed, and no log completed it.
+    pub(crate) was_dirty: bool,
 }
 
-/// Applies changes to a hive, lowest layer first, and then the recipes, which call the hive's root `place`.
+/// Applies changes to a hive, lowest layer first, and then the recipes, which call the hive's root `place`. One
+/// whose last write is incomplete is taken as it is: that was accepted when its OS version was stored.
 pub(crate) fn merge(
     (kind, place): (HiveKind, &str),
     upcase: &Upcase,
@@ -176,7 +189,8 @@ pub(crate) fn merge(
     lists: &ListValues,
     recipes: &CleanUp,
 ) -> hive::Result<Merged> {
-    let hive = target.open()?;
+    let hive = target.open_dirty()?;
+    let was_dirty = hive.recovery() == Recovery::Ignored;
     let (mut tree, _) = Tree::load(&hive, upcase)?;
     let entered = if kind == HiveKind::System { enter_current_set(&mut tree) } else { None };
     let lists = lists.of(kind);
@@ -187,11 +201,11 @@ pub(crate) fn merge(
     let applied = recipes.apply(kind, &mut tree, place);
     let changed = !deltas.is_empty() || !applied.is_empty();
     let file = if changed { Some(tree.write()?) } else { None };
-    Ok(Merged { file, notices, applied })
+    Ok(Merged { file, notices, applied, was_dirty })
 }
 
 /// Gives the control set in use the name [`CURRENT_CONTROL_SET`]; with it, the name that it had.
-fn enter_current_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
+pub(crate) fn enter_current_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
     let select = tree.subkey(tree.root(), &Name::from("Select"))?;
     let number = tree.value(select, &Name::from("Current")).and_then(Data::number)?;
     let set = tree.subkey(tree.root(), &Name::from(format!("ControlSet{number:03}").as_str()))?;

@@ -98,6 +98,7 @@ fn path_request(disk: &Disk) -> ImportRequest {
         volume: None,
         max_size: None,
         allow_backing: false,
+        override_reason: None,
     }
 }
 
@@ -140,12 +141,17 @@ fn a_hibernated_os_disk_is_refused() {
 fn a_volume_that_is_marked_dirty_is_refused() {
     let lab = lab!();
     let disk = lab.disk();
+    mark_dirty(&disk);
+    assert_import_refused(&lab, &disk, "volume-dirty");
+}
+
+/// Lets the volume ask for chkdsk.
+pub fn mark_dirty(disk: &Disk) {
     // $VOLUME_INFORMATION of record 3: version 3.1 and flags.
-    let record = disk.read(record_at(&disk, 3), 1024);
+    let record = disk.read(record_at(disk, 3), 1024);
     let at = attribute_in(&record, 0x70);
     let value = usize::from(u16::from_le_bytes([record[at + 20], record[at + 21]]));
-    disk.write(record_at(&disk, 3) + (at + value + 10) as u64, &[1, 0]);
-    assert_import_refused(&lab, &disk, "volume-dirty");
+    disk.write(record_at(disk, 3) + (at + value + 10) as u64, &[1, 0]);
 }
 
 #[test]
@@ -155,11 +161,16 @@ fn a_volume_with_an_unclean_log_is_refused() {
     disk.edit(|volume| {
         volume.file("\\a", "a");
     });
-    // A log that is in use begins with a restart page that is not marked clean ([NTFS] LFS_RESTART_PAGE_HEADER).
-    let log = logged(&disk);
-    disk.write(log.0, &log.1);
+    leave_log_unclean(&disk);
     let hint = assert_import_refused(&lab, &disk, "volume-unclean-log");
     assert!(hint.contains("shutdown"), "{hint}");
+}
+
+/// Leaves the volume's log as that of a running machine.
+pub fn leave_log_unclean(disk: &Disk) {
+    // A log that is in use begins with a restart page that is not marked clean ([NTFS] LFS_RESTART_PAGE_HEADER).
+    let log = logged(disk);
+    disk.write(log.0, &log.1);
 }
 
 /// Where the log of the OS volume is, and a restart area of version 1.1 that says that a client has it open.

@@ -119,6 +119,7 @@ fn names_that_references_could_not_hold_are_refused_before_anything_is_read() {
             volume: None,
             max_size: None,
             allow_backing: false,
+            override_reason: None,
         };
         refused(lab.engine.import(&request, &Silent), "name-invalid");
         std::mem::swap(&mut request.name, &mut request.version);

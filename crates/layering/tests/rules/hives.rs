@@ -7,8 +7,11 @@ const SAM: &str = "\\Windows\\System32\\config\\SAM";
 
 fn with_hives(lab: &Lab) {
     lab.os("Windows@1", |disk| {
-        for name in ["SAM", "SECURITY", "SECURITY.LOG1", "SYSTEM"] {
+        for name in ["SAM", "SECURITY.LOG1"] {
             disk.file(&format!("\\Windows\\System32\\config\\{name}"), noise(9_000, 1));
+        }
+        for name in ["SECURITY", "SYSTEM"] {
+            disk.file(&format!("\\Windows\\System32\\config\\{name}"), Registry::new().file());
         }
         disk.file("\\Boot\\BCD", noise(9_000, 2));
     });

@@ -15,6 +15,7 @@ mod growth;
 mod hives;
 mod identity;
 mod importing;
+mod integrity;
 mod interruption;
 mod known_blocks;
 mod links;

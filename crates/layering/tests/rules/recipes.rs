@@ -2,7 +2,6 @@
 //! selected hypervisor's boot drivers start at boot. Packaging disks stay as they are.
 
 use crate::bench::*;
-use crate::registry::Registry;
 use hive::{Data, multi_string, value_kind};
 use layering::platform::{Broker, Hypervisor, PlatformTypes, Provisioning};
 use layering::reference::LayerKind;

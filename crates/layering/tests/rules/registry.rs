@@ -2,88 +2,13 @@
 //! identity stay those of the OS layer.
 
 use crate::bench::*;
-use hive::{Data, Hive, KeyId, Name, Properties, Tree, Upcase, multi_string, string, value_kind};
+use hive::{Data, multi_string, value_kind};
 use layering::reference::LayerKind;
-use std::borrow::Cow;
 
 const SYSTEM: &str = "\\Windows\\System32\\config\\SYSTEM";
 const SOFTWARE: &str = "\\Windows\\System32\\config\\SOFTWARE";
 const ANN: &str = "\\Users\\ann\\NTUSER.DAT";
 const ENVIRONMENT: &str = "Control\\Session Manager\\Environment";
-
-fn upcase() -> &'static Upcase {
-    static TABLE: std::sync::OnceLock<Upcase> = std::sync::OnceLock::new();
-    TABLE.get_or_init(Upcase::unicode)
-}
-
-/// A hive that is being put together: values by path.
-pub struct Registry(Tree<'static>);
-
-impl Registry {
-    pub fn new() -> Registry {
-        Registry(Tree::new(upcase(), 5, Name::from("ROOT"), vec![1; 20]))
-    }
-
-    /// What a hive's file holds.
-    pub fn read(file: Vec<u8>) -> Registry {
-        // leaked, so that the tree can be handed around; a test is short
-        let hive: &'static Hive = Box::leak(Box::new(Hive::open(file, &[]).unwrap()));
-        Registry(Tree::load(hive, upcase()).unwrap().0)
-    }
-
-    pub fn key(&mut self, path: &str) -> KeyId {
-        let mut key = self.0.root();
-        for name in path.split('\\').filter(|name| !name.is_empty()) {
-            let class = Cow::Borrowed(&[][..]);
-            let properties = Properties { last_written: 7, flags: 0, user_flags: 0, access: 0, class };
-            let security = self.0.security_id(vec![2; 20]);
-            key = self.0.make_subkey(key, Name::from(name), properties, Some(security)).0;
-        }
-        key
-    }
-
-    pub fn set(&mut self, path: &str, name: &str, data: Data<'static>) -> &mut Registry {
-        let key = self.key(path);
-        self.0.set_value(key, Name::from(name), data);
-        self
-    }
-
-    pub fn text(&mut self, path: &str, name: &str, text: &str) -> &mut Registry {
-        self.set(path, name, string(value_kind::SZ, text))
-    }
-
-    pub fn remove(&mut self, path: &str) -> &mut Registry {
-        let key = self.0.descendant(self.0.root(), path).unwrap();
-        self.0.remove_key(key);
-        self
-    }
-
-    pub fn remove_value(&mut self, path: &str, name: &str) -> &mut Registry {
-        let key = self.key(path);
-        self.0.remove_value(key, &Name::from(name));
-        self
-    }
-
-    pub fn file(&self) -> Vec<u8> {
-        self.0.write().unwrap()
-    }
-
-    pub fn has(&self, path: &str) -> bool {
-        self.0.descendant(self.0.root(), path).is_some()
-    }
-
-    pub fn data(&self, path: &str, name: &str) -> Option<&Data<'static>> {
-        self.0.value(self.0.descendant(self.0.root(), path)?, &Name::from(name))
-    }
-
-    /// The text of a value; of a list of strings with `|` between them; `-` for no such value.
-    pub fn said(&self, path: &str, name: &str) -> String {
-        match self.data(path, name) {
-            Some(data) => data.text().or_else(|| Some(data.texts()?.join("|"))).unwrap_or_default(),
-            None => "-".to_owned(),
-        }
-    }
-}
 
 /// A SYSTEM hive that uses control set `current` of two.
 fn system(current: u32) -> Registry {
@@ -229,7 +154,8 @@ fn the_machines_own_identity_is_never_captured() {
     assert_eq!((report.files, codes(&report.warnings)), (0, vec![""; 0]));
     let mut hive = system(1);
     hive.text("MountedDevices", "\\DosDevices\\D:", "disk 2");
-    hive.text("ControlSet001\\Control\\Session Manager", "PendingFileRenameOperations", "x");
+    // renames that were done: integrity looks at those that are pending
+    hive.set("ControlSet001\\Control\\Session Manager", "PendingFileRenameOperations", multi_string([]));
     change(&lab, "B@1", SYSTEM, hive);
     let image = lab.compose(&on("Windows").with("A").with("B"));
     assert_eq!(image.bytes(SOFTWARE), software().file(), "not even written anew");

@@ -23,7 +23,7 @@ const TAR: &str = "mkdir \"$2.d\" && tar xzSf \"$1\" -C \"$2.d\" && mv \"$2.d\"/
 
 /// The folder of the test data; `None` with a visible skip where it is not there.
 #[expect(clippy::print_stdout, reason = "the test command counts these lines")]
-fn test_data(test: &str) -> Option<PathBuf> {
+pub fn test_data(test: &str) -> Option<PathBuf> {
     let data = std::env::var_os("LAMINA_TESTDATA").map(PathBuf::from);
     if data.is_none() {
         println!("SKIPPED {test}: LAMINA_TESTDATA is not set");

@@ -17,6 +17,9 @@ use worker::Job;
 /// the same layers as when the disk was written. Prerequisites and the packaging platform layer are never in the
 /// result; what the base version holds stays in it, changed by what happened on the disk.
 ///
+/// What Windows has not finished on the disk (a pending restart, an installation that is going on) is refused, as
+/// `lamina plumbing integrity` shows it, unless there is a reason to override that.
+///
 /// Paging files, logs, temporary files and the like are never captured; the file never-captured.txt in the store's
 /// directory adds paths to that list.
 ///
@@ -63,9 +66,10 @@ pub(super) struct CaptureArgs {
     /// Refused otherwise: an image from elsewhere could name any file of this machine.
     #[arg(long)]
     allow_backing: bool,
-    /// Reason for capturing in spite of a finding that may be overridden; recorded in the version
+    /// Reason for capturing in spite of findings that block; recorded in the version
     ///
-    /// None of today's refusals can be overridden.
+    /// The findings are those of `lamina plumbing integrity`. The version records them with the reason. A volume that was
+    /// not shut down or is hibernated stays refused.
     #[arg(long = "override", value_name = "REASON")]
     override_reason: Option<String>,
     #[command(flatten)]

@@ -12,6 +12,9 @@ use worker::Job;
 /// version that is deployable at once. The layer is created with its first version. Only allocated clusters are
 /// stored; paging and hibernation contents, shadow copies and free clusters become zero. Shut the machine down
 /// completely before (shutdown /s /t 0, powercfg /h off).
+///
+/// What Windows has not finished on the disk, and a machine that is joined to a domain, is refused, as
+/// `lamina plumbing integrity --kind os` shows it, unless there is a reason to override that.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
@@ -40,6 +43,12 @@ pub(super) struct ImportArgs {
     /// Refused otherwise: an image from elsewhere could name any file of this machine.
     #[arg(long)]
     allow_backing: bool,
+    /// Reason for importing in spite of findings that block; recorded in the version
+    ///
+    /// The findings are those of `lamina plumbing integrity --kind os`. A volume that was not shut down or is hibernated
+    /// stays refused.
+    #[arg(long = "override", value_name = "REASON")]
+    override_reason: Option<String>,
 }
 
 impl ImportArgs {
@@ -51,6 +60,7 @@ impl ImportArgs {
             volume: self.volume,
             max_size: self.max_size,
             allow_backing: self.allow_backing,
+            override_reason: self.override_reason,
         })
     }
 }

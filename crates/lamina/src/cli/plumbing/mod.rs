@@ -13,6 +13,7 @@ mod format;
 mod gc;
 mod import;
 mod init;
+mod integrity;
 mod list;
 mod packaging_disk;
 mod remove;
@@ -20,7 +21,7 @@ mod show;
 mod version;
 mod warnings;
 
-use super::FAILED;
+use super::{BLOCKED, FAILED};
 use crate::interrupt;
 use crate::printer::Printer;
 use crate::progress::Reporter;
@@ -57,6 +58,7 @@ Exit status:
   0  done
   1  refused or failed
   2  the command line is not understood
+  3  integrity: the disk has findings that block
 
 Environment:
   LAMINA_STORE  the store, where --store is not given
@@ -100,6 +102,7 @@ struct CommonArgs {
 enum Command {
     Init(init::InitArgs),
     Import(import::ImportArgs),
+    Integrity(integrity::IntegrityArgs),
     PackagingDisk(packaging_disk::PackagingDiskArgs),
     Capture(capture::CaptureArgs),
     Compose(compose::ComposeArgs),
@@ -119,6 +122,7 @@ impl Command {
         match self {
             Command::Init(args) => args.job(),
             Command::Import(args) => args.job(),
+            Command::Integrity(args) => args.job(),
             Command::PackagingDisk(args) => args.job(),
             Command::Capture(args) => args.job(),
             Command::Compose(args) => args.job(),
@@ -137,16 +141,18 @@ impl Command {
 
 /// Carries a plumbing command out and gives the exit status, or what is wrong with the command line.
 pub(super) fn run(PlumbingArgs { common, command }: PlumbingArgs) -> Result<ExitCode, clap::Error> {
+    let job = command.job();
     // Clap cannot require an argument that may stand before or after the command's name.
-    let store = common.store.ok_or_else(|| {
-        clap::Error::raw(
+    if common.store.is_none() && job.needs_store() {
+        return Err(clap::Error::raw(
             ErrorKind::MissingRequiredArgument,
             "no store is given; name its directory with '--store <DIR>' or in the environment variable \
              LAMINA_STORE\n",
-        )
-    })?;
+        ));
+    }
+    let store = common.store.unwrap_or_default();
     let printer = Printer::new(common.json);
-    let outcome = match perform(&store, command.job(), common.verbose) {
+    let outcome = match perform(&store, job, common.verbose) {
         Ok(outcome) => outcome,
         Err(failure) => {
             printer.failure(&failure);
@@ -154,11 +160,19 @@ pub(super) fn run(PlumbingArgs { common, command }: PlumbingArgs) -> Result<Exit
         }
     };
     match print(printer, &outcome) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(ExitCode::from(status(&outcome))),
         Err(failure) => {
             printer.failure_text(&failure);
             Ok(ExitCode::from(FAILED))
         }
+    }
+}
+
+/// The exit status of what was carried out.
+fn status(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Integrity(report) if report.blocked => BLOCKED,
+        _ => 0,
     }
 }
 
@@ -185,6 +199,7 @@ fn print(printer: Printer, outcome: &Outcome) -> Result<(), Failure> {
             warnings::print(printer, &report.warnings);
             Ok(())
         }
+        Outcome::Integrity(report) => printer.result(report, |page| integrity::human(report, page)),
         Outcome::PackagingDisk(report) => {
             printer.result(report, |page| packaging_disk::human(report, page))?;
             warnings::print(printer, &report.warnings);

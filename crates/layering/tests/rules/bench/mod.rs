@@ -12,10 +12,12 @@
 
 pub mod disk;
 pub mod edit;
+pub mod registry;
 pub mod snapshot;
 
 pub use self::disk::{Disk, MIB, Part, WINDOWS};
 pub use edit::{Body, Edit, NewFile, descriptor, noise, show, tick};
+pub use registry::Registry;
 pub use snapshot::Snapshot;
 
 use ::disk::format::Format;
@@ -131,6 +133,7 @@ impl Lab {
             volume: None,
             max_size: None,
             allow_backing: false,
+            override_reason: None,
         }
     }
 
