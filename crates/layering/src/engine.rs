@@ -72,7 +72,8 @@ impl Engine {
         let window = volume.window(&disk)?;
         let context = volume.context(&name);
         let tree = volume.scan_shut_down(&disk, &name, progress)?;
-        let inspection = inspect(&volume, &disk, &tree, LayerKind::Os, progress)?;
+        let Policy { never, .. } = Policy::load(self.store.path())?;
+        let inspection = inspect(&volume, &disk, &tree, LayerKind::Os, &never, progress)?;
         warnings.extend(admit(&name, inspection, override_reason.as_deref())?);
         warnings.extend(check_volume(&window, &context, progress)?);
         let worth = worth_storing(&disk, &volume, &tree)?;

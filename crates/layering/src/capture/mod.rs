@@ -117,7 +117,8 @@ pub(crate) fn capture(
         Changes::Compare | Changes::TrustMetadata => None,
     };
     let returned = Returned::open(disk, disk_name, &origin, known, progress)?;
-    let inspection = inspect(&returned.volume, &returned.disk, &returned.tree, new.kind, progress)?;
+    let inspection =
+        inspect(&returned.volume, &returned.disk, &returned.tree, new.kind, &policy.never, progress)?;
     let mut warnings = admit(disk_name, inspection, new.override_reason.as_deref())?;
     // A disk that is kept block by block has to be compared block by block.
     let whole_disk = new.kind == LayerKind::Os && composite.platform.is_none();

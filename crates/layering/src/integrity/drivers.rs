@@ -23,12 +23,16 @@ const BOOT_CLASSES: [&str; 3] = [
 const REINSTALL: u32 = 0x20;
 const FINISH_INSTALL: u32 = 0x400;
 
-/// Files that are renamed or deleted at the next start. Where one of them is a driver, it is a driver that waits.
-pub(super) fn renames(hive: &str, system: &Tree<'_>, found: &mut Found) {
+/// Files that are renamed or deleted at the next start. Where one of them is a driver, it is a driver that waits. That
+/// a file is deleted which `is_left_out` of every layer does not count: installers leave their temporary files that way.
+pub(super) fn renames(hive: &str, system: &Tree<'_>, is_left_out: impl Fn(&str) -> bool, found: &mut Found) {
     for key in keys(system, SESSION_MANAGER) {
         for name in PENDING {
             let Some(data) = system.value(key, &Name::from(name)) else { continue };
             for (from, to) in pending_renames(data) {
+                if to.is_none() && is_left_out(&from) {
+                    continue;
+                }
                 let is_driver = is_driver(&from) || to.as_deref().is_some_and(is_driver);
                 let matter = if is_driver { Matter::DriverReboot } else { Matter::Reboot };
                 let what = match to {

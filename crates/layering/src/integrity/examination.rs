@@ -4,6 +4,7 @@ use super::checks::{self, Which};
 use super::drivers;
 use super::finding::{Found, Matter};
 use super::identity::{Membership, Setup, pending_name};
+use crate::never_captured::NeverCaptured;
 use crate::reference::LayerKind;
 use crate::report::{Evidence, Finding, ImageState};
 use hive::Tree as Keys;
@@ -20,7 +21,9 @@ const TAG: [&str; 4] = ["Windows", "System32", "Sysprep", "Sysprep_succeeded.tag
 
 /// Collects what hives and files say. Hives may come in any order.
 #[derive(Debug, Default)]
-pub(super) struct Examination {
+pub(super) struct Examination<'v> {
+    /// The paths that no version carries, and the volume's tree.
+    never: Option<(&'v NeverCaptured, &'v Tree)>,
     found: Found,
     membership: Membership,
     setup: Setup,
@@ -29,7 +32,22 @@ pub(super) struct Examination {
     tag: Option<Evidence>,
 }
 
-impl Examination {
+impl<'v> Examination<'v> {
+    /// An examination of the volume with this tree, of which a version does not carry what `never` lists.
+    pub(super) fn new(never: &'v NeverCaptured, tree: &'v Tree) -> Examination<'v> {
+        Examination { never: Some((never, tree)), ..Examination::default() }
+    }
+
+    /// Whether a path as the session manager writes it, such as `\??\C:\Windows\Temp\x`, is in no version.
+    fn is_left_out(&self, path: &str) -> bool {
+        let Some((never, tree)) = self.never else { return false };
+        let path = path.trim_start_matches('!').trim_start_matches("\\??\\");
+        let Some((_, path)) = path.split_once(":\\") else { return false };
+        let mut names: Vec<Name> = path.split('\\').map(Name::from).collect();
+        let Some(name) = names.pop() else { return false };
+        never.matches(tree, &names, &name)
+    }
+
     /// Looks at files by their names.
     pub(super) fn files(&mut self, tree: &Tree) {
         let file = |path: &[&str]| {
@@ -61,7 +79,9 @@ impl Examination {
         checks::look(which, name, keys, &mut self.found);
         match which {
             Which::System => {
-                drivers::renames(name, keys, &mut self.found);
+                let mut found = std::mem::take(&mut self.found);
+                drivers::renames(name, keys, |path| self.is_left_out(path), &mut found);
+                self.found = found;
                 self.devices = drivers::unfinished_devices(name, keys);
                 pending_name(name, keys, &mut self.found);
                 self.membership.system(name, keys);
@@ -280,6 +300,26 @@ mod tests {
         assert_eq!(findings(&[(Which::System, cleaned)]).0[0].code, "reboot-pending");
         let none = hive_of(&[(MANAGER, Some(("PendingFileRenameOperations", multi_string([]))))]);
         assert_eq!(lines(&[(Which::System, none)]), [""; 0]);
+    }
+
+    #[test]
+    fn temporary_files_that_are_deleted_at_the_next_start_are_in_no_version_and_wait_for_nothing() {
+        let never = NeverCaptured::with("").unwrap();
+        let upper = |unit: u16| if (0x61..=0x7a).contains(&unit) { unit - 0x20 } else { unit };
+        let tree = Tree::new(FileId(5), [], Some((0..=u16::MAX).map(upper).collect()));
+        let codes = |text: &str| -> Vec<String> {
+            let hive = hive_of(&[(MANAGER, Some(("PendingFileRenameOperations", list(text))))]);
+            let mut examination = Examination::new(&never, &tree);
+            examination.hive(Which::System, "SYSTEM", &hive);
+            examination.finish(LayerKind::App).0.into_iter().map(|finding| finding.code).collect()
+        };
+        assert_eq!(
+            codes("\\??\\C:\\Windows\\TEMP\\setup.tmp||\\??\\C:\\Users\\ann\\AppData\\Local\\Temp\\x\\y||"),
+            [""; 0]
+        );
+        // what comes from there and what is deleted elsewhere waits
+        assert_eq!(codes("\\??\\C:\\Windows\\TEMP\\a.tmp|\\??\\C:\\a.dll|"), ["reboot-pending"]);
+        assert_eq!(codes("\\??\\C:\\Windows\\Temperature||"), ["reboot-pending"]);
     }
 
     fn device(path: &str, class: &str, flags: u32) -> Keys<'static> {

@@ -20,6 +20,7 @@ mod values;
 use crate::difference::hive_streams;
 use crate::error::Rule;
 use crate::hives;
+use crate::never_captured::NeverCaptured;
 use crate::os_volume::{OsVolume, is_windows};
 use crate::reference::LayerKind;
 use crate::registry::{self, HiveKind};
@@ -53,10 +54,12 @@ pub(crate) fn integrity(request: &IntegrityRequest, progress: &dyn Progress) -> 
     let disk = open(&request.disk, &options)?.source;
     let name = request.disk.display().to_string();
     let mut number = None;
+    let never =
+        NeverCaptured::with("").map_err(|_| Error::Internal { what: "the built-in list is malformed" })?;
     let examined = OsVolume::find(&disk, request.volume, &name).and_then(|volume| {
         number = Some(volume.partition.number);
         let tree = volume.scan_shut_down(&disk, &name, progress)?;
-        inspect(&volume, &disk, &tree, request.kind, progress)
+        inspect(&volume, &disk, &tree, request.kind, &never, progress)
     });
     let (mut findings, state) = match examined {
         Ok(Inspection { mut findings, state, unreadable }) => {
@@ -77,7 +80,7 @@ pub(crate) fn integrity(request: &IntegrityRequest, progress: &dyn Progress) -> 
     })
 }
 
-/// Examines the OS volume of a disk that may become a version of a layer of this kind.
+/// Examines the OS volume of a disk that may become a version of a layer of this kind, without what `never` lists.
 ///
 /// # Errors
 /// Those of reading the disk, and [`Error::Cancelled`].
@@ -86,9 +89,10 @@ pub(crate) fn inspect(
     disk: &Arc<dyn ByteSource>,
     tree: &Tree,
     kind: LayerKind,
+    never: &NeverCaptured,
     progress: &dyn Progress,
 ) -> Result<Inspection> {
-    let mut examination = Examination::default();
+    let mut examination = Examination::new(never, tree);
     let mut unreadable = Vec::new();
     if is_windows(tree) {
         examination.files(tree);
@@ -161,7 +165,7 @@ fn examine(
     tree: &Tree,
     upcase: &Upcase,
     hive: &HiveToRead<'_>,
-    examination: &mut Examination,
+    examination: &mut Examination<'_>,
 ) -> Result<()> {
     let failed = |source| Error::Hive { context: hive.path.clone(), source };
     let Some(streams) = hive_streams(tree, hive.entry, tree.children(hive.parent)) else { return Ok(()) };

@@ -389,7 +389,7 @@ fn the_hives_of_real_machines_say_what_those_machines_waited_for_and_nothing_els
                 (SECURITY, "regipy/SECURITY.xz"),
             ],
             vec![
-                format!("Blocks reboot-pending (16) {RENAMES}\\C:\\Config.Msi\\a014fa5.rbf is deleted"),
+                format!("Blocks reboot-pending (8) {RENAMES}\\C:\\Config.Msi\\a014fa5.rbf is deleted"),
                 torn(SECURITY, (107, 106)),
             ],
         ),
@@ -400,7 +400,7 @@ fn the_hives_of_real_machines_say_what_those_machines_waited_for_and_nothing_els
                     "Blocks driver-reboot-pending (35) {RENAMES}\\C:\\WINDOWS\\System32\\drivers\\SETEAC4.tmp is deleted"
                 ),
                 format!(
-                    "Blocks reboot-pending (66) {RENAMES}{SPOOL}\\New\\MXDWDRV.DLL becomes \\??{SPOOL}\\MXDWDRV.DLL"
+                    "Blocks reboot-pending (44) {RENAMES}{SPOOL}\\New\\MXDWDRV.DLL becomes \\??{SPOOL}\\MXDWDRV.DLL"
                 ),
                 torn(SYSTEM, (4317, 4316)),
             ],
