@@ -2,7 +2,7 @@
 
 use crate::layout::DEEPEST;
 use crate::record::key_flags;
-use crate::{Data, Name, Properties};
+use crate::{Data, Name, Properties, Upcase};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -184,6 +184,32 @@ impl Delta {
         }
         self.select(&kept);
         self.prune();
+    }
+
+    /// The part of it that is said of a key and of what is below it; `None` when nothing is. The keys above only lead
+    /// there.
+    pub fn below(&self, path: &[Name<'_>], upcase: &Upcase) -> Option<Delta> {
+        // how many names of the path lead to each key, for those on the way and below
+        let mut led: Vec<Option<usize>> = Vec::with_capacity(self.keys.len());
+        for (position, key) in self.keys.iter().enumerate() {
+            let above = if position == 0 { Some(0) } else { led[key.parent as usize] };
+            led.push(match above {
+                Some(names) if position == 0 || names == path.len() => Some(names),
+                Some(names) if upcase.same(&key.name, &path[names]) => Some(names + 1),
+                _ => None,
+            });
+        }
+        led.contains(&Some(path.len())).then(|| {
+            let mut part = self.clone();
+            for (key, names) in part.keys.iter_mut().zip(&led) {
+                if *names != Some(path.len()) {
+                    key.role = KeyRole::Context;
+                    key.values.clear();
+                }
+            }
+            part.prune();
+            part
+        })
     }
 
     /// Takes out keys that only lead to nothing, and security descriptors that nothing refers to.

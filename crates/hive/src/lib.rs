@@ -45,6 +45,6 @@ pub use load::Repair;
 pub use name::{Name, Upcase};
 pub use record::{Data, Properties, Value, key_flags, value_kind};
 pub use recovery::Recovery;
-pub use reg_file::RegFile;
+pub use reg_file::{RegFile, RegFileCounts};
 pub use text::{multi_string, string};
 pub use tree::{KeyId, KeyNode, SecurityId, Tree};

@@ -1,10 +1,11 @@
-//! What other implementations see in hives that were written anew: the same as in the hives that Windows wrote.
+//! What other implementations see in hives that were written anew: the same as in the hives that Windows wrote; and what
+//! they make of a `.reg` file: what the hive held that it was made of.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that cannot set itself up has failed; skips are printed
 
 mod support;
 
-use hive::Tree;
+use hive::{Name, RegFile, Tree};
 use notatin::log::Logs;
 use notatin::parser_builder::ParserBuilder;
 use std::path::{Path, PathBuf};
@@ -144,5 +145,56 @@ fn notatin_sees_the_same_names_times_flags_security_and_values() {
         assert_eq!((starts("key "), starts("value ")), (keys, values), "{}", copy.display());
         let differing = before.iter().zip(&after).find(|(a, b)| a != b);
         assert_eq!(differing, None, "{}", original.display());
+    }
+}
+
+/// Every key by its path, and every value with its type and bytes, in an order that is the same for equal hives.
+fn contents(tree: &Tree<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (key, _) in tree.walk() {
+        let path = tree.path(key);
+        for value in tree.key(key).values() {
+            lines.push(format!("{path} : {} = {} {:?}", value.name, value.data.kind, value.data.bytes));
+        }
+        lines.push(path);
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn hivexregedit_makes_of_a_reg_file_what_the_hive_held() {
+    let test = "hivexregedit_makes_of_a_reg_file_what_the_hive_held";
+    let Some(folder) = hives(test) else { return };
+    if Command::new("hivexregedit").arg("--help").output().is_err() {
+        println!("SKIPPED {test}: hivexregedit is not installed");
+        return;
+    }
+    let into = tempfile::tempdir().unwrap();
+    // whose texts are ASCII: in quotation marks it takes each byte for a character
+    for name in ["regipy/NTUSER.DAT", "regipy/BCD", "dfwinreg/NTUSER.DAT"] {
+        let hive = open(&folder, name);
+        let (tree, _) = Tree::load(&hive, upcase()).unwrap();
+        let mut bytes = Vec::new();
+        let mut file = RegFile::begin(&mut bytes).unwrap();
+        file.tree(&tree, tree.root(), "HKEY_LOCAL_MACHINE\\X").unwrap();
+        let (keys, values) = count(&tree);
+        let counts = file.counts();
+        assert_eq!((counts.keys, counts.values, counts.left_out), (keys as u64, values as u64, 0), "{name}");
+        // it takes UTF-8 and plain line ends only
+        let units: Vec<u16> =
+            bytes[2..].chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+        let text = String::from_utf16(&units).unwrap().replace("\r\n", "\n");
+        let (reg, target) = (into.path().join("x.reg"), into.path().join("x.hive"));
+        std::fs::write(&reg, text).unwrap();
+        let empty = Tree::new(upcase(), 5, Name::from("ROOT"), vec![1; 20]);
+        std::fs::write(&target, empty.write().unwrap()).unwrap();
+        let merge = ["--merge", "--prefix", "HKEY_LOCAL_MACHINE\\X"];
+        output(Command::new("hivexregedit").args(merge).arg(&target).arg(&reg)).unwrap();
+        let merged = hive::Hive::open(std::fs::read(&target).unwrap(), &[]).unwrap();
+        let (merged, _) = Tree::load(&merged, upcase()).unwrap();
+        let (before, after) = (contents(&tree), contents(&merged));
+        let differing = before.iter().zip(&after).find(|(a, b)| a != b);
+        assert!(differing.is_none() && before.len() == after.len(), "{name}: {differing:?}");
     }
 }
