@@ -24,6 +24,9 @@ use std::path::PathBuf;
 use support::{Answer, Lamina, assert_snapshot, lamina};
 use tempfile::TempDir;
 
+/// The hive of programs' settings.
+const SOFTWARE: &str = "\\Windows\\System32\\config\\SOFTWARE";
+
 /// A directory with a store in it, and the keys of every JSON object that was printed so far.
 struct Scene {
     directory: TempDir,
@@ -137,6 +140,39 @@ fn read(disk: &Disk, text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// A hive of programs' settings with these values of the key `Vendor`, and a list of one installed program.
+fn software(values: &[(&str, &str)]) -> Vec<u8> {
+    let upcase = hive::Upcase::unicode();
+    let mut tree = hive::Tree::new(&upcase, 5, hive::Name::from("ROOT"), vec![1; 20]);
+    let mut set = |path: &str, name: &str, text: &str| {
+        let mut key = tree.root();
+        for part in path.split('\\') {
+            let class = [][..].into();
+            let properties = hive::Properties { last_written: 0, flags: 0, user_flags: 0, access: 0, class };
+            let security = tree.security_id(vec![1; 20]);
+            key = tree.make_subkey(key, hive::Name::from(part), properties, Some(security)).0;
+        }
+        let data = hive::string(hive::value_kind::SZ, text);
+        tree.set_value(key, hive::Name::from(name), data);
+    };
+    let program = "Microsoft\\Windows\\CurrentVersion\\Uninstall\\Tool";
+    for (name, text) in [
+        ("DisplayName", "Tool"),
+        ("DisplayVersion", "1.0"),
+        ("Publisher", "Maker"),
+        ("InstallDate", "20260102"),
+    ] {
+        set(program, name, text);
+    }
+    for (name, text) in values {
+        match name.strip_prefix("Tool ") {
+            Some(name) => set(program, name, text),
+            None => set("Vendor", name, text),
+        }
+    }
+    tree.write().unwrap()
+}
+
 #[test]
 fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     if !can_format() {
@@ -158,9 +194,11 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     windows.edit(|disk| {
         disk.directory("\\Windows\\System32\\config").file("\\Windows\\shared.dll", noise(20_000, 1));
         disk.file("\\Help\\old.txt", "old");
+        disk.file(SOFTWARE, software(&[("Edition", "first")]));
     });
     windows.copy(scene.file("patched.raw")).edit(|disk| {
         disk.file("\\Windows\\shared.dll", noise(21_000, 2));
+        disk.file(SOFTWARE, software(&[("Edition", "second")]));
     });
     scene.json("import --disk DIR/windows.raw --name Windows --version 1");
     scene.text("import --disk DIR/patched.raw --name Windows --version 2");
@@ -172,11 +210,15 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     scene.disk("editor.raw").edit(|disk| {
         disk.file("\\Apps\\editor.exe", noise(50_000, 3)).file("\\Windows\\shared.dll", noise(22_000, 4));
         disk.file("\\Help\\editor.txt", "how to edit").link("\\Apps\\editor.exe", "\\Apps\\edit.exe");
+        disk.file(
+            SOFTWARE,
+            software(&[("Edition", "the editor's"), ("Color", "red"), ("Tool DisplayVersion", "1.1")]),
+        );
     });
     scene.text("packaging-disk --os Windows@1 --format raw --out DIR/viewer.raw");
     scene.disk("viewer.raw").edit(|disk| {
         disk.file("\\Apps\\viewer.exe", noise(60_000, 5)).file("\\Windows\\shared.dll", noise(23_000, 6));
-        disk.delete("\\Help");
+        disk.delete("\\Help").file(SOFTWARE, software(&[("Edition", "the viewer's"), ("Color", "red")]));
     });
     scene.text("packaging-disk --os Windows@1 --format raw --out DIR/azure.raw");
     scene.disk("azure.raw").edit(|disk| {
@@ -231,7 +273,16 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
     let conflicts = scene.json(&format!("conflicts {composite}"));
     let shared = &conflicts["rows"].as_array().unwrap()[0];
     assert_eq!((&shared["winner"], &shared["changed_by_os"]), (&"app:Viewer@1".into(), &true.into()));
-    assert!(scene.text(&format!("conflicts {composite}")).contains("app:Viewer@1"));
+    let edition = &conflicts["registry"].as_array().unwrap()[0];
+    assert_eq!(
+        (&edition["value"], &edition["winner_value"]["data"]),
+        (&"Edition".into(), &"the viewer's".into())
+    );
+    let text = scene.text(&format!("conflicts {composite}"));
+    assert!(
+        text.contains("app:Editor@1 loses: \"the editor's\"\n        os:Windows@2 loses: \"second\""),
+        "{text}"
+    );
     let image = scene.json(&format!("compose {composite} --image Desktop --size 40MiB"));
     let composed = scene.text(&format!("compose {composite} --image Second --size 40MiB"));
     assert!(composed.contains("recipes      1 change against software of other platforms"), "{composed}");
@@ -271,6 +322,45 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
         diff["rows"].as_array().unwrap().iter().filter_map(|row| row["change"].as_str()).collect();
     assert_eq!(changes, BTreeSet::from(["added", "changed", "removed"]));
     assert!(scene.text("diff os:Windows@1 os:Windows@2").contains("shared.dll"));
+
+    // What is in the registry.
+    assert!(scene.text("show app:Editor@1").contains("~ Tool   1.0 -> 1.1  Maker"));
+    assert!(scene.text("show image:Desktop").contains("Tool     1.1      Maker"));
+    let files = scene.text("files app:Viewer");
+    assert!(
+        files.contains("value         changed  SOFTWARE\\Vendor : Edition  \"first\" -> \"the viewer's\""),
+        "{files}"
+    );
+    let files = scene.text("files os:Windows");
+    assert!(files.contains("SOFTWARE  (7 keys, 5 values)"), "{files}");
+    let diff =
+        scene.json("registry diff --from os:Windows@1 --to image:Desktop --hive SOFTWARE --key Vendor");
+    assert_eq!(diff["rows"].as_array().unwrap().len(), 2);
+    assert!(
+        scene
+            .text("registry diff --from os:Windows@1 --to os:Windows@2")
+            .contains("0 added, 0 removed, 1 changed")
+    );
+    scene.refused("registry diff --from os:Windows@1 --to os:Windows@2 --hive HKLM", "hive-name");
+    scene.json("registry export --layer app:Viewer --format reg --out DIR/viewer.reg");
+    let reg = fs::read(scene.file("viewer.reg")).unwrap();
+    assert!(reg.starts_with(b"\xff\xfeW\0i\0n\0"));
+    scene.text("registry export --image Desktop --format reg --out DIR/desktop.reg");
+    scene.refused(
+        "registry export --image Desktop --format reg --out DIR/desktop.reg",
+        "export-target-exists",
+    );
+    scene.refused(
+        "registry export --layer app:Viewer --hive SYSTEM --format json --out DIR/x",
+        "hive-not-found",
+    );
+    // Without a file it is what goes to stdout.
+    let export = scene.plumbing("registry export --layer app:Viewer --format json").json();
+    assert_eq!(export["hives"][0]["keys"][0]["key"], "Vendor");
+    let usage = scene.plumbing("registry export --layer app:Viewer --format json --json").usage();
+    assert!(usage.stderr.contains("--out <FILE>"), "{}", usage.stderr);
+    let usage = scene.plumbing("registry export --format json").usage();
+    assert!(usage.stderr.contains("--image <REF>|--layer <REF>"), "{}", usage.stderr);
 
     // A command line that is not understood.
     let usage = scene.plumbing("capture --os Windows --json").usage();

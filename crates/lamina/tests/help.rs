@@ -4,7 +4,7 @@ mod support;
 
 use support::{assert_snapshot, lamina};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "init",
     "import",
     "integrity",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 15] = [
     "files",
     "diff",
     "conflicts",
+    "registry",
     "check",
     "remove",
     "gc",
@@ -27,6 +28,7 @@ fn the_help_text_is_the_reviewed_one() {
     let mut text = String::new();
     let mut calls = vec!["--help".to_owned(), "plumbing --help".to_owned()];
     calls.extend(COMMANDS.map(|command| format!("plumbing {command} --help")));
+    calls.extend(["export", "diff"].map(|command| format!("plumbing registry {command} --help")));
     for call in calls {
         let answer = lamina(&call).ok();
         assert_eq!(answer.stderr, "", "{call}");

@@ -45,6 +45,12 @@ impl Layer {
             same_os_version: captured.is_some_and(|captured| captured.os.id == os.id),
         })
     }
+
+    /// The layer as far as the registry is concerned.
+    pub(crate) fn registry(&self) -> RegistryLayer<'_> {
+        let (label, manifest) = (&*self.pinned.reference, &self.manifest);
+        RegistryLayer { label, manifest, same_os_version: self.same_os_version }
+    }
 }
 
 /// What is done to images alone.
@@ -196,14 +202,18 @@ pub(crate) fn compose<'s>(
             "object ids that were left out, because another file or directory of the volume has the same";
         warnings.push(warning("object-id-dropped", message, std::mem::take(&mut done.object_ids_dropped)));
     }
-    let registry: Vec<RegistryLayer<'_>> = plan_layers
-        .iter()
-        .map(|layer| RegistryLayer { label: &layer.label, manifest: layer.manifest })
-        .collect();
+    let registry: Vec<RegistryLayer<'_>> = layers.iter().map(Layer::registry).collect();
     let volume_before: (&Tree, &dyn ByteSource) = (&tree, &window);
     let rules = Rules { lists, clean_up };
-    let (remarks, in_registry) =
-        registry::update(&mut editor, volume_before, &plan.steps, &registry, rules, &context, progress)?;
+    let (remarks, in_registry) = registry::update(
+        &mut editor,
+        volume_before,
+        &plan.steps,
+        &registry,
+        rules,
+        (&os.reference, &context),
+        progress,
+    )?;
     warnings.extend(remarks);
     applied.extend(in_registry);
     applied.sort_by_key(|(step, _)| *step);

@@ -1,5 +1,7 @@
 //! The engine: every operation on one store.
 
+mod registry;
+
 use crate::capture::{Changes, Composite, NewVersion, capture};
 use crate::catalog::{Catalog, Entry, Version, now, put_disk};
 use crate::compose::{Layer, OsDisk, Publishing, compose};
@@ -392,37 +394,18 @@ impl Engine {
         Ok(ListReport { entries })
     }
 
-    /// Everything recorded about a version or image.
-    pub fn show(&self, reference: &str) -> Result<ShowReport> {
-        let catalog = self.catalog();
-        let entry = catalog.resolve(reference)?;
-        let as_json = |value: serde_json::Result<serde_json::Value>| {
-            value.map_err(|error| Error::record(entry.reference(), &error))
-        };
-        let (created, engine, mut details) = match &entry {
-            Entry::Version(version) => {
-                let record = &version.record;
-                (record.created, record.engine.clone(), as_json(serde_json::to_value(record))?)
-            }
-            Entry::Image(image) => {
-                let record = &image.record;
-                (record.created, record.engine.clone(), as_json(serde_json::to_value(record))?)
-            }
-        };
-        if let (Entry::Version(version), Some(details)) = (&entry, details.as_object_mut())
-            && version.record.kind != LayerKind::Os
-        {
-            details.insert("manifest".to_owned(), query::manifest_details(&catalog, version)?);
-        }
-        Ok(ShowReport { summary: entry.summary(), created, engine, details })
+    /// Everything recorded about a version or image, and the programs that are installed in it.
+    pub fn show(&self, reference: &str, progress: &dyn Progress) -> Result<ShowReport> {
+        let session = self.store.session()?;
+        let entry = self.catalog().resolve(reference)?;
+        query::show(&session, &self.catalog(), &entry, progress)
     }
 
     /// What a version or image holds, at and below `path` if one is given.
     pub fn files(&self, reference: &str, path: Option<&str>, progress: &dyn Progress) -> Result<FilesReport> {
         let session = self.store.session()?;
         let entry = self.catalog().resolve(reference)?;
-        let rows = query::files(&session, &self.catalog(), &entry, path, progress)?;
-        Ok(FilesReport { of: entry.summary(), rows })
+        query::files(&session, &self.catalog(), &entry, path, progress)
     }
 
     /// How two versions or images differ.
@@ -430,8 +413,7 @@ impl Engine {
         let session = self.store.session()?;
         let catalog = self.catalog();
         let (from, to) = (catalog.resolve(from)?, catalog.resolve(to)?);
-        let rows = query::diff(&session, &catalog, &from, &to, progress)?;
-        Ok(DiffReport { from: from.summary(), to: to.summary(), rows })
+        query::diff(&session, &catalog, &from, &to, progress)
     }
 
     /// What layers claim together, and what the OS version has changed since they were captured.
@@ -447,9 +429,19 @@ impl Engine {
         let tree = os.volume.scan(&source, &os.reference, progress)?;
         let plan_layers: Vec<_> = layers.iter().map(capturing::plan_layer).collect();
         let plan = plan(&tree, &os.reference, &plan_layers, &[], &mut OsVolumeContents(&window), progress)?;
+        let registry_layers: Vec<_> = layers.iter().map(Layer::registry).collect();
+        let (registry, remarks) = crate::registry::conflicts(
+            (&tree, &window),
+            &plan.steps,
+            &registry_layers,
+            &policy::lists(self.store.path())?,
+            (&os.reference, &os.volume.context(&os.reference)),
+            progress,
+        )?;
         let mut warnings = plan.warnings;
+        warnings.extend(remarks);
         warnings.extend(version_skew(&composite).into_iter().chain(types_missing(&composite)));
-        Ok(ConflictsReport { rows: plan.conflicts, warnings })
+        Ok(ConflictsReport { rows: plan.conflicts, registry, warnings })
     }
 
     /// Checks the store: every structure, the file system of every OS version and image, and with `read_data` every

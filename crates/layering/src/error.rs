@@ -111,6 +111,38 @@ pub enum Rule {
         /// Reference of the version or image.
         within: String,
     },
+    /// This is no name of a registry hive.
+    #[error("{text:?} names no registry hive")]
+    HiveName {
+        /// As written.
+        text: String,
+    },
+    /// A version or image has no such hive.
+    #[error("there is no registry hive {hive:?} in {within}; there is {found}")]
+    NoHive {
+        /// As written.
+        hive: String,
+        /// Reference of the version or image.
+        within: String,
+        /// What it has instead.
+        found: String,
+    },
+    /// A version or image has no such registry key.
+    #[error("there is no registry key {key:?} in {within}")]
+    NoKey {
+        /// As written.
+        key: String,
+        /// Reference of the version or image, and the hive.
+        within: String,
+    },
+    /// More rows of the registry than can be kept in memory.
+    #[error("the registry rows of {what} are too many to list: more than {limit} MiB of text")]
+    TooManyRows {
+        /// Of what.
+        what: String,
+        /// Most text in rows, MiB.
+        limit: u64,
+    },
     /// Several kinds have this name.
     #[error("{reference:?} is ambiguous: there is {kinds}")]
     Ambiguous {
@@ -367,6 +399,10 @@ impl Explain for Rule {
         match self {
             Rule::NotFound { .. } => "not-found",
             Rule::NoPath { .. } => "path-not-found",
+            Rule::HiveName { .. } => "hive-name",
+            Rule::NoHive { .. } => "hive-not-found",
+            Rule::NoKey { .. } => "key-not-found",
+            Rule::TooManyRows { .. } => "registry-rows",
             Rule::Ambiguous { .. } => "reference-ambiguous",
             Rule::WrongKind { .. } => "reference-kind",
             Rule::Exists { .. } => "exists",
@@ -395,6 +431,19 @@ impl Explain for Rule {
         let text = match self {
             Rule::NotFound { .. } => "lamina plumbing list shows what there is.",
             Rule::NoPath { .. } => "lamina plumbing files without a path shows what there is.",
+            Rule::HiveName { .. } => {
+                "Write SYSTEM, SOFTWARE, DEFAULT, SAM, SECURITY, COMPONENTS, DRIVERS, USER:NAME, CLASSES:NAME or the \
+                 path of the hive's file."
+            }
+            Rule::NoHive { .. } => "lamina plumbing files shows which hives there are.",
+            Rule::NoKey { .. } => {
+                "A key is named below its hive, without HKEY_LOCAL_MACHINE and the hive's name; of an app or platform \
+                 layer only keys that it changes are there."
+            }
+            Rule::TooManyRows { .. } => {
+                "Ask for a part with lamina plumbing registry diff --hive and --key, or write a file with lamina \
+                 plumbing registry export."
+            }
             Rule::Ambiguous { .. } => "Put os:, platform:, app: or image: before the name.",
             Rule::Exists { .. } => "Choose another name or version.",
             Rule::OtherOs { .. } => "Choose layers that were made on this OS layer.",

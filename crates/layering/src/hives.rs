@@ -33,10 +33,6 @@ pub(crate) struct HiveOnVolume<'t> {
     /// Path of the directory that it is in.
     pub(crate) directory: Vec<Name>,
     /// That directory.
-    #[allow(
-        dead_code,
-        reason = "part of where a hive is, though not everything that lists hives looks beside them"
-    )]
     pub(crate) parent: FileId,
     /// Its file.
     pub(crate) entry: &'t Child,

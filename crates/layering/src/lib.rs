@@ -31,6 +31,7 @@ mod marker;
 pub mod never_captured;
 mod object_ids;
 mod os_volume;
+mod output;
 pub mod path_list;
 mod placement;
 pub mod plan;

@@ -1,5 +1,9 @@
 //! What the engine's operations give back: plain data that a printer prints and a protocol carries. Amounts are bytes.
 
+mod registry;
+
+pub use registry::*;
+
 use crate::platform::PlatformTypes;
 use crate::reference::{EntityName, LayerKind, ObjectKind};
 use serde::{Deserialize, Serialize};
@@ -172,6 +176,12 @@ pub struct ShowReport {
     pub engine: String,
     /// Everything else that is recorded about it, in its own shape per kind (JSON).
     pub details: serde_json::Value,
+    /// What a layer version changes in the registry, hive by hive.
+    pub registry: Vec<HiveChanges>,
+    /// Installed programs: all of an OS version or image, and those that a layer version adds, changes or removes.
+    pub programs: Vec<Program>,
+    /// Remarks on what could not be shown.
+    pub warnings: Vec<Warning>,
 }
 
 /// One row of `files`.
@@ -210,6 +220,10 @@ pub struct FilesReport {
     pub of: Summary,
     /// Rows, sorted by path.
     pub rows: Vec<FileRow>,
+    /// What a layer version changes in the registry.
+    pub registry: Vec<RegistryRow>,
+    /// The registry hives of an OS version or image.
+    pub hives: Vec<HiveRow>,
 }
 
 /// One row of `diff`.
@@ -245,6 +259,10 @@ pub struct DiffReport {
     pub to: Summary,
     /// Rows, sorted by path.
     pub rows: Vec<DiffRow>,
+    /// Keys and values of the registry in which they differ, in hives that both have.
+    pub registry: Vec<RegistryRow>,
+    /// Remarks on what could not be compared.
+    pub warnings: Vec<Warning>,
 }
 
 /// One row of `conflicts`.
@@ -270,6 +288,8 @@ pub struct ConflictRow {
 pub struct ConflictsReport {
     /// Paths that more than one layer, or a layer and a changed OS, claim; sorted by path.
     pub rows: Vec<ConflictRow>,
+    /// The same of the registry, by hive, in the order of keys and then values.
+    pub registry: Vec<RegistryConflict>,
     /// Remarks that composing would make.
     pub warnings: Vec<Warning>,
 }

@@ -112,6 +112,71 @@ pub struct ExportRequest {
     pub out: PathBuf,
 }
 
+/// Writes the registry of an image or layer version, or a part of it, to a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegistryExportRequest {
+    /// Of what.
+    pub of: RegistryOf,
+    /// Which part.
+    pub scope: RegistryScope,
+    /// Format of the file.
+    pub format: RegistryFormat,
+    /// The file to write.
+    pub out: PathBuf,
+}
+
+/// Whose registry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryOf {
+    /// Of the image with this reference.
+    Image(String),
+    /// Of the layer version with this reference: an OS version's, or what an app or platform version changes.
+    Layer(String),
+}
+
+/// Which part of a registry.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RegistryScope {
+    /// Only this hive: `SOFTWARE`, `USER:ann`, or the path of its file. All but SAM and SECURITY when absent.
+    #[serde(default)]
+    pub hive: Option<String>,
+    /// Only what lies at or below this key, names separated by `\`.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+/// How a registry is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryFormat {
+    /// What regedit imports.
+    Reg,
+    /// JSON with everything that hives hold.
+    Json,
+}
+
+impl RegistryFormat {
+    /// The name that users write.
+    pub fn name(self) -> &'static str {
+        match self {
+            RegistryFormat::Reg => "reg",
+            RegistryFormat::Json => "json",
+        }
+    }
+}
+
+/// Compares the registries of two layer versions or images.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegistryDiffRequest {
+    /// First side.
+    pub from: String,
+    /// Second side.
+    pub to: String,
+    /// Which part.
+    pub scope: RegistryScope,
+}
+
 /// Formats by the names that users write.
 mod format_name {
     use disk::format::Format;

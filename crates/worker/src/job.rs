@@ -2,11 +2,12 @@
 
 use layering::report::{
     CheckReport, ComposeReport, CompositeSpec, ConflictsReport, DiffReport, ExportReport, FilesReport,
-    GcReport, InitReport, IntegrityReport, ListReport, PackagingDiskReport, RemoveReport, ShowReport,
-    VersionReport,
+    GcReport, InitReport, IntegrityReport, ListReport, PackagingDiskReport, RegistryDiffReport,
+    RegistryExportReport, RemoveReport, ShowReport, VersionReport,
 };
 use layering::request::{
     CaptureRequest, ComposeRequest, ExportRequest, ImportRequest, IntegrityRequest, PackagingDiskRequest,
+    RegistryDiffRequest, RegistryExportRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,10 @@ pub enum Job {
     },
     /// Tell what the layers of a composite claim together.
     Conflicts(CompositeSpec),
+    /// Write the registry of a layer version or layered image to a file.
+    RegistryExport(RegistryExportRequest),
+    /// Compare the registries of two layer versions or layered images.
+    RegistryDiff(RegistryDiffRequest),
     /// Check the store.
     Check {
         /// Read and verify all contents too, not only the records.
@@ -84,12 +89,15 @@ impl Job {
             | Job::Capture(_)
             | Job::Compose(_)
             | Job::Export(_)
+            | Job::Show { .. }
             | Job::Files { .. }
             | Job::Diff { .. }
             | Job::Conflicts(_)
+            | Job::RegistryExport(_)
+            | Job::RegistryDiff(_)
             | Job::Check { .. }
             | Job::Gc { .. } => true,
-            Job::Init | Job::List | Job::Show { .. } | Job::Remove { .. } => false,
+            Job::Init | Job::List | Job::Remove { .. } => false,
         }
     }
 }
@@ -122,6 +130,10 @@ pub enum Outcome {
     Diff(DiffReport),
     /// What layers claim together.
     Conflicts(ConflictsReport),
+    /// The registry that was written.
+    RegistryExport(RegistryExportReport),
+    /// How two registries differ.
+    RegistryDiff(RegistryDiffReport),
     /// What the check found; problems in the store are an outcome, not a failure.
     Check(CheckReport),
     /// What was removed.

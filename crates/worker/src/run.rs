@@ -30,12 +30,16 @@ fn perform(store: &Path, job: Job, progress: &dyn Progress) -> layering::Result<
         Job::Compose(request) => open()?.compose(&request, progress).map(Outcome::Compose),
         Job::Export(request) => open()?.export(&request, progress).map(Outcome::Export),
         Job::List => open()?.list().map(Outcome::List),
-        Job::Show { reference } => open()?.show(&reference).map(Outcome::Show),
+        Job::Show { reference } => open()?.show(&reference, progress).map(Outcome::Show),
         Job::Files { reference, path } => {
             open()?.files(&reference, path.as_deref(), progress).map(Outcome::Files)
         }
         Job::Diff { from, to } => open()?.diff(&from, &to, progress).map(Outcome::Diff),
         Job::Conflicts(composite) => open()?.conflicts(&composite, progress).map(Outcome::Conflicts),
+        Job::RegistryExport(request) => {
+            open()?.registry_export(&request, progress).map(Outcome::RegistryExport)
+        }
+        Job::RegistryDiff(request) => open()?.registry_diff(&request, progress).map(Outcome::RegistryDiff),
         Job::Check { read_data } => open()?.check(read_data, progress).map(Outcome::Check),
         Job::Remove { reference } => open()?.remove(&reference).map(Outcome::Remove),
         Job::Gc { dry_run } => open()?.gc(dry_run, progress).map(Outcome::Gc),

@@ -73,7 +73,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// So many of something, in the right number: `1 file`, `2 files`, `3 directories`.
+/// So many of something, in the right number: `1 file`, `2 files`, `3 directories`, `4 keys`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Of(pub(crate) u64, pub(crate) &'static str);
 
@@ -81,7 +81,7 @@ impl fmt::Display for Of {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Of(number, noun) = *self;
         write!(f, "{} ", Count(number))?;
-        match noun.strip_suffix('y') {
+        match noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
             _ if number == 1 => f.write_str(noun),
             Some(stem) => write!(f, "{stem}ies"),
             None => write!(f, "{noun}s"),
@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(Of(1, "file").to_string(), "1 file");
         assert_eq!(Of(0, "file").to_string(), "0 files");
         assert_eq!(Of(28_111, "directory").to_string(), "28,111 directories");
+        assert_eq!(Of(7, "key").to_string(), "7 keys");
         assert_eq!(Of(1, "directory").to_string(), "1 directory");
         assert_eq!(Count(1_234_567).to_string(), "1,234,567");
     }

@@ -12,7 +12,9 @@
 
 mod accounts;
 mod compose;
+mod conflicts;
 mod files;
+mod keys;
 mod lists;
 mod never;
 mod packages;
@@ -20,14 +22,17 @@ mod patterns;
 
 pub(crate) use accounts::accounts_changed;
 pub(crate) use compose::{RegistryLayer, Rules, update};
+pub(crate) use conflicts::conflicts;
 pub(crate) use files::read;
+pub(crate) use keys::Keys;
 pub(crate) use lists::ListValues;
 pub(crate) use never::NeverCapturedKeys;
 pub(crate) use packages::windows_packages;
 pub(crate) use patterns::lines;
 
 use crate::recipes::{CleanUp, Done};
-use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Recovery, Repair, Tree, Upcase};
+use crate::report::RegistryConflict;
+use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Repair, Tree, Upcase};
 
 /// Under which name the control set in use is known.
 pub(crate) const CURRENT_CONTROL_SET: &str = "CurrentControlSet";
@@ -167,48 +172,76 @@ pub(crate) fn changed_elements(was: &HiveFiles, is: &HiveFiles) -> hive::Result<
     Ok(elements)
 }
 
-/// What became of a hive.
-pub(crate) struct Merged {
-    /// The new file; `None` when nothing changed.
-    pub(crate) file: Option<Vec<u8>>,
-    /// What was met, by layer.
+/// A hive with the changes of layers in it, not yet written.
+pub(crate) struct Merged<'h> {
+    tree: Tree<'h>,
+    set: Option<(KeyId, Name<'h>)>,
+    /// What more than one layer, or a layer and a changed OS, claim.
+    pub(crate) conflicts: Vec<RegistryConflict>,
+    /// What was met, layer by layer.
     pub(crate) notices: Vec<Vec<hive::Notice>>,
-    /// What recipes changed.
-    pub(crate) applied: Vec<Done>,
-    /// Whether the last write of the hive had not been completed, and no log completed it.
-    pub(crate) was_dirty: bool,
 }
 
-/// Applies changes to a hive, lowest layer first, and then the recipes, which call the hive's root `place`. One
-/// whose last write is incomplete is taken as it is: that was accepted when its OS version was stored.
-pub(crate) fn merge(
-    (kind, place): (HiveKind, &str),
-    upcase: &Upcase,
-    target: HiveFiles,
-    deltas: &[&Delta],
-    lists: &ListValues,
-    recipes: &CleanUp,
-) -> hive::Result<Merged> {
-    let hive = target.open_dirty()?;
-    let was_dirty = hive.recovery() == Recovery::Ignored;
-    let (mut tree, _) = Tree::load(&hive, upcase)?;
-    let entered = if kind == HiveKind::System { enter_current_set(&mut tree) } else { None };
-    let lists = lists.of(kind);
-    let notices = deltas.iter().map(|delta| tree.apply(delta, &lists)).collect();
-    if let Some((set, name)) = entered {
-        tree.rename_key(set, name);
+impl Merged<'_> {
+    /// Applies the recipes, which call the hive's root `place`; gives the new file, `None` when neither layers nor recipes
+    /// changed anything, and what the recipes changed.
+    pub(crate) fn finish(
+        mut self,
+        (kind, place): (HiveKind, &str),
+        recipes: &CleanUp,
+    ) -> hive::Result<(Option<Vec<u8>>, Vec<Done>)> {
+        if let Some((set, name)) = self.set {
+            self.tree.rename_key(set, name);
+        }
+        let applied = recipes.apply(kind, &mut self.tree, place);
+        let changed = !self.notices.is_empty() || !applied.is_empty();
+        let file = if changed { Some(self.tree.write()?) } else { None };
+        Ok((file, applied))
     }
-    let applied = recipes.apply(kind, &mut tree, place);
-    let changed = !deltas.is_empty() || !applied.is_empty();
-    let file = if changed { Some(tree.write()?) } else { None };
-    Ok(Merged { file, notices, applied, was_dirty })
+}
+
+/// A hive of a kind, with what its names and values mean.
+#[derive(Clone, Copy)]
+pub(crate) struct Meaning<'h> {
+    pub(crate) kind: HiveKind,
+    /// What reports call the hive.
+    pub(crate) shown: &'h str,
+    /// How names compare.
+    pub(crate) upcase: &'h Upcase,
+    /// Which values are lists.
+    pub(crate) lists: &'h ListValues,
+}
+
+/// Applies the changes of layers to a hive of the OS version that has the reference `os`, lowest layer first.
+pub(crate) fn merge<'h>(
+    meaning: Meaning<'h>,
+    hive: &'h Hive,
+    layers: &[(&RegistryLayer<'_>, &'h Delta)],
+    os: &str,
+) -> hive::Result<Merged<'h>> {
+    let (mut tree, _) = Tree::load(hive, meaning.upcase)?;
+    let set = if meaning.kind == HiveKind::System { enter_current_set(&mut tree) } else { None };
+    let lists = meaning.lists.of(meaning.kind);
+    let conflicts = conflicts::of_hive(&tree, meaning.shown, layers, &lists, os);
+    let notices = layers.iter().map(|(_, delta)| tree.apply(delta, &lists)).collect();
+    Ok(Merged { tree, set, conflicts, notices })
+}
+
+/// The control set in use, if `name` is what that is known as.
+pub(crate) fn current_set(tree: &Tree<'_>, name: &Name<'_>) -> Option<KeyId> {
+    let asked = tree.upcase().same(name, &Name::from(CURRENT_CONTROL_SET));
+    asked.then(|| set_in_use(tree)).flatten()
+}
+
+fn set_in_use(tree: &Tree<'_>) -> Option<KeyId> {
+    let select = tree.subkey(tree.root(), &Name::from("Select"))?;
+    let number = tree.value(select, &Name::from("Current")).and_then(Data::number)?;
+    tree.subkey(tree.root(), &Name::from(format!("ControlSet{number:03}").as_str()))
 }
 
 /// Gives the control set in use the name [`CURRENT_CONTROL_SET`]; with it, the name that it had.
 pub(crate) fn enter_current_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
-    let select = tree.subkey(tree.root(), &Name::from("Select"))?;
-    let number = tree.value(select, &Name::from("Current")).and_then(Data::number)?;
-    let set = tree.subkey(tree.root(), &Name::from(format!("ControlSet{number:03}").as_str()))?;
+    let set = set_in_use(tree)?;
     let name = tree.key(set).name.clone();
     // a key of that name would be a link, which Windows makes in memory only
     if let Some(link) = tree.subkey(tree.root(), &Name::from(CURRENT_CONTROL_SET)) {

@@ -537,7 +537,7 @@ fn a_mistyped_path_or_comparison_is_refused() {
     });
     refused(lab.engine.files("app:A", Some("\\nowhere"), &Silent), "path-not-found");
     refused(lab.engine.diff("app:A", "os:Windows", &Silent), "not-applicable");
-    refused(lab.engine.show("app:B"), "not-found");
+    refused(lab.engine.show("app:B", &Silent), "not-found");
     refused(lab.engine.remove("app:B"), "not-found");
 }
 

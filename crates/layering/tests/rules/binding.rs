@@ -85,10 +85,10 @@ fn the_prefix_is_required_when_a_name_is_ambiguous() {
     lab.app(&on("Office"), "Office@1", |disk| {
         disk.file("\\a", "1");
     });
-    let message = refused(lab.engine.show("Office"), "reference-ambiguous");
+    let message = refused(lab.engine.show("Office", &Silent), "reference-ambiguous");
     assert!(message.contains("OS layer") && message.contains("app layer"), "{message}");
-    lab.engine.show("app:office").unwrap();
-    lab.engine.show("os:OFFICE@1").unwrap();
+    lab.engine.show("app:office", &Silent).unwrap();
+    lab.engine.show("os:OFFICE@1", &Silent).unwrap();
 }
 
 #[test]
@@ -142,11 +142,11 @@ fn version_order_is_a_numeric_sequence_and_never_text_order() {
         ["9", "10", "2", "Ω", "a"].iter().zip(1..).map(|(text, n)| (n, (*text).to_owned())).collect();
     assert_eq!(versions, expected);
     // A reference without version is the one made last.
-    assert_eq!(lab.engine.show("Windows").unwrap().summary.version.unwrap().to_string(), "a");
+    assert_eq!(lab.engine.show("Windows", &Silent).unwrap().summary.version.unwrap().to_string(), "a");
     // A removed version's number is not given again while a later one is there.
     lab.engine.remove("Windows@2").unwrap();
     lab.import("Windows@z", &disk);
-    assert_eq!(lab.engine.show("Windows@z").unwrap().summary.sequence, 6);
+    assert_eq!(lab.engine.show("Windows@z", &Silent).unwrap().summary.sequence, 6);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn an_override_is_recorded_in_the_version() {
     request.override_reason = Some("tested by hand".to_owned());
     request.trust_metadata = true;
     lab.engine.capture(&request, &Silent).unwrap();
-    let details = lab.engine.show("app:A").unwrap().details;
+    let details = lab.engine.show("app:A", &Silent).unwrap().details;
     assert_eq!(details["captured"]["override_reason"], "tested by hand");
     assert_eq!(details["captured"]["trust_metadata"], true);
 }

@@ -197,7 +197,7 @@ fn an_image_records_every_version_and_the_engines_revision() {
         disk.file("\\p", "1");
     });
     let image = lab.compose(&on("Windows").with("A").platform("P"));
-    let shown = lab.engine.show(&format!("image:{}", image.report.image.name)).unwrap();
+    let shown = lab.engine.show(&format!("image:{}", image.report.image.name), &Silent).unwrap();
     assert_eq!(shown.engine, layering::ENGINE);
     assert_eq!(shown.details["digest"], image.report.digest);
     assert_eq!(shown.details["layers"][0]["reference"], "app:A@1");

@@ -98,7 +98,7 @@ fn every_format_gives_the_same_version() {
         volume.file("\\a.bin", noise(300_000, 1));
     });
     lab.import("Original@1", &disk);
-    let body = |reference: &str| lab.engine.show(reference).unwrap().details["body"].clone();
+    let body = |reference: &str| lab.engine.show(reference, &Silent).unwrap().details["body"].clone();
     for format in Format::ALL {
         let out = lab.fresh("disk.img");
         export_source(&disk, format, &out);

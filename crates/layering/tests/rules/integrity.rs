@@ -129,7 +129,7 @@ fn an_override_captures_all_the_same_and_the_version_records_reason_and_finding(
         warned(&report.warnings, "integrity-overridden"),
         ["SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\RunOnce : Setup = C:\\setup.exe /continue"]
     );
-    let details = lab.engine.show("app:A").unwrap().details;
+    let details = lab.engine.show("app:A", &Silent).unwrap().details;
     assert_eq!(details["captured"]["override_reason"], "the installer is known to do that");
     let recorded = details["warnings"][0]["message"].as_str().unwrap();
     assert!(recorded.contains("reboot-pending") && recorded.ends_with("the installer is known to do that"));
@@ -199,7 +199,7 @@ fn a_member_of_a_domain_is_no_os_layer_unless_that_is_overridden_and_warns_for_o
     request.override_reason = Some("lab".to_owned());
     let report = lab.engine.import(&request, &Silent).unwrap();
     assert_eq!(codes(&report.warnings), ["integrity-overridden"]);
-    assert_eq!(lab.engine.show("os:Joined").unwrap().details["override_reason"], "lab");
+    assert_eq!(lab.engine.show("os:Joined", &Silent).unwrap().details["override_reason"], "lab");
 
     let disk = lab.package(&on("Windows"));
     disk.edit(|volume| {

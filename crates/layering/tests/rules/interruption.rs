@@ -177,7 +177,7 @@ fn versions_captured_at_the_same_time_get_a_position_each() {
         .collect();
     positions.sort_unstable();
     assert_eq!(positions, [1, 2, 3]);
-    assert_eq!(lab.engine.show("app:A").unwrap().summary.sequence, 3);
+    assert_eq!(lab.engine.show("app:A", &Silent).unwrap().summary.sequence, 3);
 }
 
 #[test]

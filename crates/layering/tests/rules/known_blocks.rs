@@ -25,7 +25,7 @@ pub fn changed(before: &Disk, after: &Disk) -> BlockSet {
 pub fn captured(lab: &Lab, spec: &Spec, reference: &str, disk: &Disk, changes: Changes) -> (String, u64) {
     let request = lab.capture_request(spec, LayerKind::App, reference, disk);
     let report = lab.engine.capture_changes(&request, changes, &Silent).unwrap();
-    let body = lab.engine.show(&format!("app:{reference}")).unwrap().details["body"].to_string();
+    let body = lab.engine.show(&format!("app:{reference}"), &Silent).unwrap().details["body"].to_string();
     (body, report.read)
 }
 
@@ -105,7 +105,7 @@ fn contents_changed_without_a_trace_are_found_by_comparing_and_by_blocks_but_not
     assert_eq!(lab.rows("app:A"), ["file \\big.bin"]);
     assert_eq!(lab.rows("app:B"), ["file \\big.bin"]);
     assert_eq!(lab.rows("app:C"), [""; 0]);
-    assert_eq!(lab.engine.show("app:C").unwrap().details["captured"]["trust_metadata"], true);
+    assert_eq!(lab.engine.show("app:C", &Silent).unwrap().details["captured"]["trust_metadata"], true);
     assert_eq!(lab.compose(&on("Windows").with("A")).bytes("\\big.bin"), noise(50_000, 2));
 }
 

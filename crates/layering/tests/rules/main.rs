@@ -24,6 +24,7 @@ mod os_changes;
 mod os_versions;
 mod recipes;
 mod registry;
+mod registry_queries;
 mod round_trip;
 mod second_opinions;
 mod short_names;

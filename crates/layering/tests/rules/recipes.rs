@@ -64,7 +64,7 @@ fn two_hypervisors(lab: &Lab) {
 /// What an image's record says that recipes did: `recipe action target`.
 fn applied(lab: &Lab, image: &Image) -> Vec<String> {
     let reference = format!("image:{}", image.report.image.name);
-    let details = lab.engine.show(&reference).unwrap().details;
+    let details = lab.engine.show(&reference, &Silent).unwrap().details;
     let rows: Vec<AppliedRow> = match details.get("applied") {
         Some(rows) => serde_json::from_value(rows.clone()).unwrap(),
         None => Vec::new(),
@@ -233,7 +233,7 @@ fn platform_layers_have_types_and_other_layers_have_none() {
     assert_eq!(lab.list().len(), 1, "nothing was stored");
     let types = PlatformTypes { broker: Broker::AzureRdsh, ..PlatformTypes::publishing(Hypervisor::Azure) };
     lab.try_capture_platform(&spec, types, "P@1", &disk).unwrap();
-    let recorded = lab.engine.show("platform:P").unwrap().details["platform"].clone();
+    let recorded = lab.engine.show("platform:P", &Silent).unwrap().details["platform"].clone();
     assert_eq!(serde_json::from_value::<PlatformTypes>(recorded).unwrap(), types);
 }
 

@@ -5,13 +5,13 @@ use crate::bench::*;
 use hive::{Data, multi_string, value_kind};
 use layering::reference::LayerKind;
 
-const SYSTEM: &str = "\\Windows\\System32\\config\\SYSTEM";
-const SOFTWARE: &str = "\\Windows\\System32\\config\\SOFTWARE";
-const ANN: &str = "\\Users\\ann\\NTUSER.DAT";
-const ENVIRONMENT: &str = "Control\\Session Manager\\Environment";
+pub const SYSTEM: &str = "\\Windows\\System32\\config\\SYSTEM";
+pub const SOFTWARE: &str = "\\Windows\\System32\\config\\SOFTWARE";
+pub const ANN: &str = "\\Users\\ann\\NTUSER.DAT";
+pub const ENVIRONMENT: &str = "Control\\Session Manager\\Environment";
 
 /// A SYSTEM hive that uses control set `current` of two.
-fn system(current: u32) -> Registry {
+pub fn system(current: u32) -> Registry {
     let mut system = Registry::new();
     system.set("Select", "Current", Data::new(value_kind::DWORD, current.to_le_bytes().to_vec()));
     for set in ["ControlSet001", "ControlSet002"] {
@@ -27,7 +27,7 @@ fn system(current: u32) -> Registry {
     system
 }
 
-fn software() -> Registry {
+pub fn software() -> Registry {
     let mut software = Registry::new();
     software.text("Microsoft\\Windows NT\\CurrentVersion", "ProductName", "Windows");
     software.text("Microsoft\\Cryptography", "MachineGuid", "one");
@@ -36,7 +36,7 @@ fn software() -> Registry {
     software
 }
 
-fn with_registry(lab: &Lab) {
+pub fn with_registry(lab: &Lab) {
     lab.os("Windows@1", |disk| {
         disk.file(SYSTEM, system(1).file()).file(SOFTWARE, software().file());
         disk.file(&format!("{SYSTEM}.LOG1"), noise(9_000, 1)).file(&format!("{SYSTEM}.LOG2"), "");
@@ -48,7 +48,7 @@ fn with_registry(lab: &Lab) {
 }
 
 /// A layer version in which the hive at a path was changed.
-fn change(lab: &Lab, version: &str, path: &str, hive: Registry) -> layering::report::VersionReport {
+pub fn change(lab: &Lab, version: &str, path: &str, hive: Registry) -> layering::report::VersionReport {
     lab.app(&on("Windows"), version, |disk| {
         disk.file(path, hive.file());
     })

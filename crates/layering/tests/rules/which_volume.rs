@@ -141,7 +141,10 @@ fn another_partition_that_changed_is_reported_too_where_metadata_is_trusted_but_
     request.trust_metadata = true;
     let report = lab.engine.capture(&request, &Silent).unwrap();
     assert_eq!(codes(&report.warnings), [""; 0]);
-    assert_eq!(lab.engine.show("os:Windows@2").unwrap().details["captured"]["trust_metadata"], false);
+    assert_eq!(
+        lab.engine.show("os:Windows@2", &Silent).unwrap().details["captured"]["trust_metadata"],
+        false
+    );
 }
 
 #[test]

@@ -1,18 +1,20 @@
 //! `lamina plumbing conflicts`
 
 use super::composite::ImageArgs;
+use super::registry::rows;
 use crate::printer::amount::{Count, Of};
 use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::Args;
-use layering::report::{ConflictRow, ConflictsReport, RowKind};
+use layering::report::{ConflictRow, ConflictSubject, ConflictsReport, DiffKind, RegistryConflict, RowKind};
 use std::collections::BTreeMap;
 use std::io;
 use worker::Job;
 
-/// Tell which paths more than one layer claims, and who wins
+/// Tell which paths and registry values more than one layer claims, and who wins
 ///
-/// Composes nothing. Also tells which files the OS version has changed since a layer was captured, and where its
-/// version of a binary is higher than the layer's.
+/// Composes nothing. Also tells which files and registry values the OS version has changed since a layer was captured,
+/// and where its version of a binary is higher than the layer's. Lists in the registry, such as Path, are merged: they
+/// are no conflict.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,9 +32,22 @@ impl ConflictsArgs {
 }
 
 pub(super) fn human(report: &ConflictsReport, page: &mut Page<'_>) -> io::Result<()> {
-    if report.rows.is_empty() {
-        return page.line("No conflicts: no path is claimed by more than one layer.");
+    if report.rows.is_empty() && report.registry.is_empty() {
+        return page.line("No conflicts: no path and no registry value is claimed by more than one layer.");
     }
+    if !report.rows.is_empty() {
+        files(report, page)?;
+    }
+    if !report.rows.is_empty() && !report.registry.is_empty() {
+        page.line("")?;
+    }
+    match report.registry.is_empty() {
+        true => Ok(()),
+        false => registry(&report.registry, page),
+    }
+}
+
+fn files(report: &ConflictsReport, page: &mut Page<'_>) -> io::Result<()> {
     let mut groups: BTreeMap<(&str, &[String]), Vec<&ConflictRow>> = BTreeMap::new();
     for row in &report.rows {
         groups.entry((&row.winner, &row.losers)).or_default().push(row);
@@ -57,6 +72,44 @@ pub(super) fn human(report: &ConflictsReport, page: &mut Page<'_>) -> io::Result
     if newer > 0 {
         summary.push_str(&format!(", {} where the OS has the higher version", Count(newer)));
     }
+    page.line(summary)
+}
+
+/// Each contested key or value with what the winner and the losers make of it below.
+fn registry(conflicts: &[RegistryConflict], page: &mut Page<'_>) -> io::Result<()> {
+    page.line(Styled(STRONG, format_args!("Registry ({})", Of(conflicts.len() as u64, "conflict"))))?;
+    for row in conflicts {
+        let mut place = rows::place(&row.hive, &row.key, row.value.as_deref());
+        if row.subject == ConflictSubject::Security {
+            place.push_str("  (security)");
+        }
+        if row.changed_by_os {
+            place.push_str("  (also changed by the OS since)");
+        }
+        page.line(format_args!("    {place}"))?;
+        let winner = match (&row.winner_value, row.change) {
+            (Some(value), _) => rows::content(value),
+            (None, DiffKind::Removed) => "removes it".to_owned(),
+            (None, DiffKind::Added | DiffKind::Changed) => "has its way".to_owned(),
+        };
+        page.line(format_args!("        {}: {winner}", Visible(&row.winner)))?;
+        for loser in &row.losers {
+            let lost = match (&loser.value, row.subject, row.change) {
+                (Some(value), _, _) => rows::content(value),
+                (None, ConflictSubject::Value, _) => "removes it".to_owned(),
+                (None, ConflictSubject::Key, DiffKind::Removed) => "needs it".to_owned(),
+                (None, ConflictSubject::Key, _) => "removes it".to_owned(),
+                (None, ConflictSubject::Security, _) => "another one".to_owned(),
+            };
+            page.line(format_args!("        {} loses: {lost}", Visible(&loser.reference)))?;
+        }
+    }
+    let changed = conflicts.iter().filter(|row| row.changed_by_os).count() as u64;
+    let mut summary = format!("{} in the registry", Of(conflicts.len() as u64, "conflict"));
+    if changed > 0 {
+        summary.push_str(&format!(", {} also changed by the OS since", Count(changed)));
+    }
+    page.line("")?;
     page.line(summary)
 }
 
@@ -85,6 +138,51 @@ fn remarks(row: &ConflictRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layering::report::{RegistryData, RegistryLoser};
+
+    #[test]
+    fn of_the_registry_everybody_s_value_is_shown() {
+        let data = |data: &str| Some(RegistryData { kind: "REG_SZ".into(), data: data.into(), size: 4 });
+        let loser = |reference: &str, value| RegistryLoser { reference: reference.into(), value };
+        let row = RegistryConflict {
+            hive: "SOFTWARE".into(),
+            key: "Vendor".into(),
+            subject: ConflictSubject::Value,
+            value: Some("Setting".into()),
+            winner: "app:B@1".into(),
+            change: DiffKind::Changed,
+            winner_value: data("b"),
+            losers: vec![loser("app:A@1", data("a")), loser("app:Z@1", None)],
+            changed_by_os: true,
+        };
+        let key = RegistryConflict {
+            subject: ConflictSubject::Key,
+            value: None,
+            change: DiffKind::Removed,
+            winner_value: None,
+            losers: vec![loser("app:A@1", None)],
+            changed_by_os: false,
+            ..row.clone()
+        };
+        let report = ConflictsReport { rows: vec![], registry: vec![row, key], warnings: vec![] };
+        let mut out = Vec::new();
+        human(&report, &mut Page::new(&mut out)).unwrap();
+        assert_eq!(
+            String::from_utf8(anstream::adapter::strip_bytes(&out).into_vec()).unwrap(),
+            "\
+Registry (2 conflicts)
+    SOFTWARE\\Vendor : Setting  (also changed by the OS since)
+        app:B@1: \"b\"
+        app:A@1 loses: \"a\"
+        app:Z@1 loses: removes it
+    SOFTWARE\\Vendor
+        app:B@1: removes it
+        app:A@1 loses: needs it
+
+2 conflicts in the registry, 1 also changed by the OS since
+"
+        );
+    }
 
     #[test]
     fn paths_are_grouped_by_who_wins_over_whom() {
@@ -105,6 +203,7 @@ mod tests {
                 newer,
                 row("\\c.txt", &["app:A@1"], RowKind::Deletion),
             ],
+            registry: vec![],
             warnings: vec![],
         };
         let mut out = Vec::new();

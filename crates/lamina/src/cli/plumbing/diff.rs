@@ -1,7 +1,7 @@
 //! `lamina plumbing diff`
 
+use super::registry;
 use super::version::reference;
-use crate::printer::amount::Count;
 use crate::printer::page::{Page, Visible};
 use clap::Args;
 use layering::report::{DiffKind, DiffReport};
@@ -12,6 +12,7 @@ use worker::Job;
 ///
 /// Lists every path that only one side has, or that both have differently, with the properties that differ. An app or
 /// platform layer version holds changes and an OS version or image a whole volume: only like compares with like.
+/// Registry hives that both sides have are compared key by key.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
@@ -37,7 +38,7 @@ impl DiffArgs {
 
 pub(super) fn human(report: &DiffReport, page: &mut Page<'_>) -> io::Result<()> {
     let (from, to) = (reference(&report.from), reference(&report.to));
-    if report.rows.is_empty() {
+    if report.rows.is_empty() && report.registry.is_empty() {
         return page.line(format_args!("{from} and {to} are equal."));
     }
     for row in &report.rows {
@@ -50,11 +51,14 @@ pub(super) fn human(report: &DiffReport, page: &mut Page<'_>) -> io::Result<()> 
             }
         }
     }
-    let count = |change| Count(report.rows.iter().filter(|row| row.change == change).count() as u64);
-    page.line(format_args!(
-        "From {from} to {to}: {} added, {} removed, {} changed",
-        count(DiffKind::Added),
-        count(DiffKind::Removed),
-        count(DiffKind::Changed)
-    ))
+    registry::diff::lines(&report.registry, page)?;
+    let changes: Vec<DiffKind> = report.rows.iter().map(|row| row.change).collect();
+    page.line(format_args!("From {from} to {to}: {}", registry::diff::counts(&changes)))?;
+    match report.registry.is_empty() {
+        true => Ok(()),
+        false => {
+            let changes: Vec<DiffKind> = report.registry.iter().map(|row| row.change).collect();
+            page.line(format_args!("In the registry: {}", registry::diff::counts(&changes)))
+        }
+    }
 }

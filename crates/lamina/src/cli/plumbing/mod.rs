@@ -16,6 +16,7 @@ mod init;
 mod integrity;
 mod list;
 mod packaging_disk;
+mod registry;
 mod remove;
 mod show;
 mod version;
@@ -28,6 +29,7 @@ use crate::progress::Reporter;
 use clap::error::ErrorKind;
 use clap::{Args, Subcommand};
 use operation::{Failure, Progress, Silent};
+use registry::export::Spool;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use worker::{Job, Outcome};
@@ -112,6 +114,7 @@ enum Command {
     Files(files::FilesArgs),
     Diff(diff::DiffArgs),
     Conflicts(conflicts::ConflictsArgs),
+    Registry(registry::RegistryArgs),
     Check(check::CheckArgs),
     Remove(remove::RemoveArgs),
     Gc(gc::GcArgs),
@@ -132,6 +135,7 @@ impl Command {
             Command::Files(args) => args.job(),
             Command::Diff(args) => args.job(),
             Command::Conflicts(args) => args.job(),
+            Command::Registry(args) => args.job(),
             Command::Check(args) => args.job(),
             Command::Remove(args) => args.job(),
             Command::Gc(args) => args.job(),
@@ -140,7 +144,11 @@ impl Command {
 }
 
 /// Carries a plumbing command out and gives the exit status, or what is wrong with the command line.
-pub(super) fn run(PlumbingArgs { common, command }: PlumbingArgs) -> Result<ExitCode, clap::Error> {
+pub(super) fn run(PlumbingArgs { common, mut command }: PlumbingArgs) -> Result<ExitCode, clap::Error> {
+    let spool = match &mut command {
+        Command::Registry(args) => args.spool(common.json)?,
+        _ => None,
+    };
     let job = command.job();
     // Clap cannot require an argument that may stand before or after the command's name.
     if common.store.is_none() && job.needs_store() {
@@ -152,14 +160,18 @@ pub(super) fn run(PlumbingArgs { common, command }: PlumbingArgs) -> Result<Exit
     }
     let store = common.store.unwrap_or_default();
     let printer = Printer::new(common.json);
-    let outcome = match perform(&store, job, common.verbose) {
-        Ok(outcome) => outcome,
+    let performed = spool.transpose().and_then(|spool| {
+        let outcome = perform(&store, job, common.verbose)?;
+        Ok((outcome, spool))
+    });
+    let (outcome, spool) = match performed {
+        Ok(performed) => performed,
         Err(failure) => {
             printer.failure(&failure);
             return Ok(ExitCode::from(FAILED));
         }
     };
-    match print(printer, &outcome) {
+    match print(printer, &outcome, spool) {
         Ok(()) => Ok(ExitCode::from(status(&outcome))),
         Err(failure) => {
             printer.failure_text(&failure);
@@ -190,8 +202,8 @@ fn perform(store: &Path, job: Job, verbose: bool) -> Result<Outcome, Failure> {
     worker::run(store, job, &reporter as &dyn Progress)
 }
 
-/// Prints the result; gives the failure that the command ends with all the same.
-fn print(printer: Printer, outcome: &Outcome) -> Result<(), Failure> {
+/// Prints the result, or what was written to `spool` for stdout; gives the failure that the command ends with all the same.
+fn print(printer: Printer, outcome: &Outcome, spool: Option<Spool>) -> Result<(), Failure> {
     match outcome {
         Outcome::Init(report) => printer.result(report, |page| init::human(report, page)),
         Outcome::Import(report) => {
@@ -217,14 +229,31 @@ fn print(printer: Printer, outcome: &Outcome) -> Result<(), Failure> {
         }
         Outcome::Export(report) => printer.result(report, |page| export::human(report, page)),
         Outcome::List(report) => printer.result(report, |page| list::human(report, page)),
-        Outcome::Show(report) => printer.result(report, |page| show::human(report, page)),
+        Outcome::Show(report) => {
+            printer.result(report, |page| show::human(report, page))?;
+            warnings::print(printer, &report.warnings);
+            Ok(())
+        }
         Outcome::Files(report) => printer.result(report, |page| files::human(report, page)),
-        Outcome::Diff(report) => printer.result(report, |page| diff::human(report, page)),
+        Outcome::Diff(report) => {
+            printer.result(report, |page| diff::human(report, page))?;
+            warnings::print(printer, &report.warnings);
+            Ok(())
+        }
         Outcome::Conflicts(report) => {
             printer.result(report, |page| conflicts::human(report, page))?;
             warnings::print(printer, &report.warnings);
             Ok(())
         }
+        Outcome::RegistryExport(report) => {
+            match spool {
+                Some(spool) => spool.print()?,
+                None => printer.result(report, |page| registry::export::human(report, page))?,
+            }
+            warnings::print(printer, &report.warnings);
+            Ok(())
+        }
+        Outcome::RegistryDiff(report) => printer.result(report, |page| registry::diff::human(report, page)),
         Outcome::Check(report) => check::print(printer, report),
         Outcome::Remove(report) => printer.result(report, |page| remove::human(report, page)),
         Outcome::Gc(report) => printer.result(report, |page| gc::human(report, page)),

@@ -1,23 +1,27 @@
 //! `lamina plumbing show`
 
 use super::version::reference;
-use crate::printer::amount::{Count, ExactBytes};
+use crate::printer::amount::{Count, ExactBytes, Of};
 use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::Args;
 use jiff::Timestamp;
 use layering::reference::ObjectKind;
-use layering::report::{AppliedAction, AppliedRow, ShowReport};
+use layering::report::{AppliedAction, AppliedRow, DiffKind, HiveChanges, Program, ShowReport};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::io;
 use worker::Job;
 
 /// Show everything recorded about a layer version or layered image
+///
+/// Also shows installed programs, from the keys in which installers list them for removal: all of an OS version or image,
+/// and those that an app or platform layer version adds, changes or removes; and how much a layer version changes in each
+/// registry hive.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
   lamina plumbing show app:Office
-  lamina plumbing show image:Desktop --json | jq .details")]
+  lamina plumbing show image:Desktop --json | jq '.programs[].name'")]
 pub(super) struct ShowArgs {
     /// Layer version or image
     #[arg(value_name = "REF")]
@@ -46,6 +50,12 @@ pub(super) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> 
     page.field("made", date(report.created))?;
     page.field("engine", Visible(&report.engine))?;
     page.field("id", Visible(&summary.id))?;
+    details(report, page)?;
+    changes(&report.registry, page)?;
+    programs(&report.programs, page)
+}
+
+fn details(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> {
     match &report.details {
         Value::Object(members) => {
             let shown = |name: &str| SHOWN.contains(&name);
@@ -60,6 +70,52 @@ pub(super) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> 
         Value::Null => Ok(()),
         other => more_lines(page, other),
     }
+}
+
+fn changes(hives: &[HiveChanges], page: &mut Page<'_>) -> io::Result<()> {
+    if hives.is_empty() {
+        return Ok(());
+    }
+    page.line("")?;
+    let rows = hives.iter().map(|hive| {
+        let counts =
+            |added, changed, removed| format!("+{} ~{} -{}", Count(added), Count(changed), Count(removed));
+        [
+            Visible(&hive.hive).to_string(),
+            counts(hive.keys_added, hive.keys_changed, hive.keys_removed),
+            counts(hive.values_added, hive.values_changed, hive.values_removed),
+        ]
+    });
+    page.table(["HIVE", "KEYS", "VALUES"], &[], rows)
+}
+
+fn programs(programs: &[Program], page: &mut Page<'_>) -> io::Result<()> {
+    if programs.is_empty() {
+        return Ok(());
+    }
+    page.line("")?;
+    let rows = programs.iter().map(|program| {
+        let text =
+            |text: &Option<String>| text.as_ref().map(|text| Visible(text).to_string()).unwrap_or_default();
+        let change = match program.change {
+            None => "",
+            Some(DiffKind::Added) => "+ ",
+            Some(DiffKind::Removed) => "- ",
+            Some(DiffKind::Changed) => "~ ",
+        };
+        let version = match &program.version_before {
+            Some(before) => format!("{} -> {}", Visible(before), text(&program.version)),
+            None => text(&program.version),
+        };
+        let view = match (program.hive.as_str(), program.wow64) {
+            ("SOFTWARE", false) => String::new(),
+            ("SOFTWARE", true) => "32-bit".to_owned(),
+            (user, _) => format!("in {}", Visible(user)),
+        };
+        [format!("{change}{}", Visible(&program.name)), version, text(&program.publisher), view]
+    });
+    page.table(["PROGRAM", "VERSION", "PUBLISHER", "LISTED"], &[], rows)?;
+    page.line(Of(programs.len() as u64, "program"))
 }
 
 /// Members of the details that say once more what the lines above them say.
@@ -166,6 +222,20 @@ mod tests {
     use layering::report::Summary;
     use serde_json::json;
 
+    fn program(name: &str, version: Option<&str>, wow64: bool, change: Option<DiffKind>) -> Program {
+        Program {
+            name: name.into(),
+            version: version.map(str::to_owned),
+            publisher: Some("Maker".into()),
+            installed: None,
+            hive: "SOFTWARE".into(),
+            key: "key".into(),
+            wow64,
+            change,
+            version_before: None,
+        }
+    }
+
     #[test]
     fn whatever_is_recorded_is_laid_out_for_reading() {
         let report = ShowReport {
@@ -188,6 +258,23 @@ mod tests {
                 "packaged_on": {"os": "os:Windows 11@24H2", "records": 153_732},
                 "overrides": [{"code": "x", "reason": "a\u{1b}b"}],
             }),
+            registry: vec![HiveChanges {
+                hive: "SOFTWARE".into(),
+                keys_added: 1_200,
+                keys_changed: 0,
+                keys_removed: 1,
+                values_added: 3,
+                values_changed: 2,
+                values_removed: 0,
+            }],
+            programs: vec![
+                program("Office\u{1b}", Some("2024"), false, Some(DiffKind::Added)),
+                Program {
+                    version_before: Some("1.0".into()),
+                    ..program("Runtime", Some("1.1"), true, Some(DiffKind::Changed))
+                },
+            ],
+            warnings: vec![],
         };
         let mut out = Vec::new();
         human(&report, &mut Page::new(&mut out)).unwrap();
@@ -211,6 +298,14 @@ app:Office@2024
     records: 153,732
   prerequisites: none
   trust metadata: no
+
+HIVE      KEYS          VALUES
+SOFTWARE  +1,200 ~0 -1  +3 ~2 -0
+
+PROGRAM         VERSION     PUBLISHER  LISTED
++ Office\\u{1b}  2024        Maker
+~ Runtime       1.0 -> 1.1  Maker      32-bit
+2 programs
 "
         );
     }

@@ -9,7 +9,7 @@ fn upcase() -> &'static Upcase {
 }
 
 /// A hive that is being put together: values by path.
-pub struct Registry(Tree<'static>);
+pub struct Registry(pub Tree<'static>);
 
 impl Registry {
     pub fn new() -> Registry {

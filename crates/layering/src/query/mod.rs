@@ -1,80 +1,62 @@
 //! Looking into versions and images: their files, and how two of them differ.
 
-use crate::catalog::{Catalog, Entry, Version};
-use crate::compose::OsDisk;
+pub(crate) mod body;
+pub(crate) mod export;
+pub(crate) mod hives;
+pub(crate) mod programs;
+pub(crate) mod registry;
+pub(crate) mod rows;
+
+use self::body::{Body, Volume, body};
+use crate::catalog::{Catalog, Entry};
 use crate::error::Rule;
 use crate::manifest::{ContentRecord, DirectoryRole, Manifest, MetadataRecord, StreamRecord};
-use crate::os_volume::OsVolume;
-use crate::reference::LayerKind;
-use crate::report::{DiffKind, DiffRow, FileRow, RowKind};
+use crate::report::{DiffKind, DiffReport, DiffRow, FileRow, FilesReport, RowKind, ShowReport};
 use crate::streams;
 use crate::{Error, Result};
 use disk::ByteSource;
 use operation::{Progress, Unit};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use store::Session;
 use volume::{Child, Kind, Name, Node, Security, Tree};
 
-/// The OS volume of an OS version or image.
-struct Volume {
-    source: Arc<dyn ByteSource>,
-    volume: OsVolume,
-    tree: Tree,
-}
-
-/// What an entry consists of, for looking into it.
-enum Body {
-    Manifest(Manifest),
-    Volume(Volume),
-}
-
-fn body(session: &Session, catalog: &Catalog<'_>, entry: &Entry, progress: &dyn Progress) -> Result<Body> {
-    let os = match entry {
-        Entry::Version(version) if version.record.kind != LayerKind::Os => {
-            return Ok(Body::Manifest(catalog.manifest(version)?));
-        }
-        Entry::Version(version) => OsDisk::open(session, catalog, version)?,
-        Entry::Image(image) => {
-            let record = catalog.disk(image.record.disk)?;
-            OsDisk::of(session, &record, Some(image.record.os_volume), image.reference())?
-        }
-    };
-    let source = os.source();
-    let tree = os.volume.scan(&source, &os.reference, progress)?;
-    Ok(Body::Volume(Volume { source, volume: os.volume, tree }))
-}
-
-/// The rows of an entry at or below `path`, sorted by path.
+/// What an entry holds at or below `path`, files sorted by path.
 pub(crate) fn files(
     session: &Session,
     catalog: &Catalog<'_>,
     entry: &Entry,
     path: Option<&str>,
     progress: &dyn Progress,
-) -> Result<Vec<FileRow>> {
-    let mut rows = match body(session, catalog, entry, progress)? {
-        Body::Manifest(manifest) => manifest_rows(&manifest),
-        Body::Volume(volume) => volume_rows(&volume.tree),
+) -> Result<FilesReport> {
+    let wanted = path.map(normalized).unwrap_or_default();
+    let below = format!("{wanted}\\");
+    let is_wanted = |path: &str| {
+        let own = path.to_uppercase();
+        wanted.is_empty() || own == wanted || own.starts_with(&below)
     };
-    if let Some(path) = path {
-        let wanted = normalized(path);
-        let below = format!("{wanted}\\");
-        rows.retain(|row| {
-            let own = row.path.to_uppercase();
-            wanted.is_empty() || own == wanted || own.starts_with(&below)
-        });
-        if rows.is_empty() {
-            let path = path.to_owned();
-            return Err(Rule::NoPath { path, within: entry.reference() }.into());
+    let (mut rows, registry, hives) = match body(session, catalog, entry, progress)? {
+        Body::Manifest(manifest) => {
+            let registry = registry::layer_rows(&manifest, &entry.reference(), is_wanted)?;
+            (manifest_rows(&manifest), registry, Vec::new())
         }
+        Body::Volume(volume) => {
+            (volume_rows(&volume.tree), Vec::new(), registry::hive_rows(&volume, is_wanted, progress)?)
+        }
+    };
+    rows.retain(|row| is_wanted(&row.path));
+    if let Some(path) = path
+        && rows.is_empty()
+        && registry.is_empty()
+    {
+        let path = path.to_owned();
+        return Err(Rule::NoPath { path, within: entry.reference() }.into());
     }
     rows.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(rows)
+    Ok(FilesReport { of: entry.summary(), rows, registry, hives })
 }
 
 /// A path as a user may write it, in the form in which rows are compared.
-fn normalized(path: &str) -> String {
+pub(crate) fn normalized(path: &str) -> String {
     let parts = path.split(['\\', '/']).filter(|part| !part.is_empty());
     parts.fold(String::new(), |path, part| path + "\\" + &part.to_uppercase())
 }
@@ -132,28 +114,36 @@ fn volume_rows(tree: &Tree) -> Vec<FileRow> {
     rows
 }
 
-/// How two entries differ, sorted by path. Layers compare with layers; OS versions and images with each other.
+/// How two entries differ, files sorted by path. Layers compare with layers; OS versions and images with each other.
 pub(crate) fn diff(
     session: &Session,
     catalog: &Catalog<'_>,
     from: &Entry,
     to: &Entry,
     progress: &dyn Progress,
-) -> Result<Vec<DiffRow>> {
+) -> Result<DiffReport> {
     let bodies = (body(session, catalog, from, progress)?, body(session, catalog, to, progress)?);
-    let mut rows = match bodies {
-        (Body::Manifest(from), Body::Manifest(to)) => manifest_diff(&from, &to),
-        (Body::Volume(from), Body::Volume(to)) => volume_diff(&from, &to, progress)?,
-        _ => {
-            let what =
-                "an app or platform layer version holds changes, an OS version or image a whole volume; \
-                        only like can be compared with like"
-                    .to_owned();
-            return Err(Rule::NotApplicable { what }.into());
+    let (mut rows, registry, warnings) = match &bodies {
+        (Body::Manifest(a), Body::Manifest(b)) => {
+            (manifest_diff(a, b), registry::layer_diff(from, to, (a, b))?, Vec::new())
         }
+        (Body::Volume(a), Body::Volume(b)) => {
+            let rows = volume_diff(a, b, progress)?;
+            let (registry, warnings) = registry::volume_diff(from, to, (a, b), progress)?;
+            (rows, registry, warnings)
+        }
+        _ => return Err(unlike()),
     };
     rows.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(rows)
+    Ok(DiffReport { from: from.summary(), to: to.summary(), rows, registry, warnings })
+}
+
+/// The refusal to compare what a layer changes with a whole volume.
+fn unlike() -> Error {
+    let what = "an app or platform layer version holds changes, an OS version or image a whole volume; only like can \
+                be compared with like"
+        .to_owned();
+    Rule::NotApplicable { what }.into()
 }
 
 /// A path of a manifest and what the version does there.
@@ -331,20 +321,57 @@ fn node_difference(
     ))
 }
 
-/// What a person may want to know of a version beyond its record.
-pub(crate) fn manifest_details(catalog: &Catalog<'_>, version: &Version) -> Result<serde_json::Value> {
-    let manifest = catalog.manifest(version)?;
+/// Everything recorded about an entry, with what of its registry a person may want to know.
+pub(crate) fn show(
+    session: &Session,
+    catalog: &Catalog<'_>,
+    entry: &Entry,
+    progress: &dyn Progress,
+) -> Result<ShowReport> {
+    let as_json = |value: serde_json::Result<serde_json::Value>| {
+        value.map_err(|error| Error::record(entry.reference(), &error))
+    };
+    let (created, engine, mut details) = match entry {
+        Entry::Version(version) => {
+            let record = &version.record;
+            (record.created, record.engine.clone(), as_json(serde_json::to_value(record))?)
+        }
+        Entry::Image(image) => {
+            let record = &image.record;
+            (record.created, record.engine.clone(), as_json(serde_json::to_value(record))?)
+        }
+    };
+    let (registry, programs, warnings) = match (body(session, catalog, entry, progress)?, entry) {
+        (Body::Manifest(manifest), Entry::Version(version)) => {
+            if let Some(details) = details.as_object_mut() {
+                details.insert("manifest".to_owned(), manifest_details(&manifest));
+            }
+            let programs = programs::of_version(session, catalog, (version, &manifest), progress)?;
+            (registry::changes(&manifest), programs, Vec::new())
+        }
+        (Body::Volume(volume), _) => {
+            let (programs, warnings) = programs::of_volume(&volume, progress)?;
+            (Vec::new(), programs, warnings)
+        }
+        (Body::Manifest(_), Entry::Image(_)) => {
+            return Err(Error::Internal { what: "an image has a manifest" });
+        }
+    };
+    Ok(ShowReport { summary: entry.summary(), created, engine, details, registry, programs, warnings })
+}
+
+fn manifest_details(manifest: &Manifest) -> serde_json::Value {
     let streams = manifest.files.iter().flat_map(|file| &file.streams);
     let stored =
         streams.clone().filter(|stream| matches!(stream.content, ContentRecord::Stored { .. })).count();
     let links = manifest.files.iter().filter(|file| !file.lower_names.is_empty()).count();
     let descriptors =
         manifest.securities.iter().filter(|security| matches!(security, Security::Descriptor(_))).count();
-    Ok(serde_json::json!({
+    serde_json::json!({
         "names": manifest.files.iter().map(|file| file.names.len()).sum::<usize>(),
         "links_to_lower_files": links,
         "streams": streams.count(),
         "streams_in_packs": stored,
         "security_descriptors": descriptors,
-    }))
+    })
 }
