@@ -386,7 +386,11 @@ pub(crate) fn put_disk(session: &Session, record: &DiskRecord) -> Result<ObjectI
 }
 
 /// Stores a manifest.
+///
+/// # Errors
+/// Those of the store; and if the manifest breaks a rule of its own form, which nothing could read afterwards.
 pub(crate) fn put_manifest(session: &Session, manifest: &Manifest) -> Result<ObjectId> {
+    manifest.verify().map_err(|error| Error::record("the manifest of the new version", &error))?;
     let object = Object {
         kind: MANIFEST.to_owned(),
         links: Vec::new(),

@@ -219,6 +219,7 @@ pub(crate) fn compose<'s>(
     applied.sort_by_key(|(step, _)| *step);
     let applied = applied.into_iter().map(|(_, row)| row).collect();
     warnings.extend(drivers::colliding_names(&tree, &registry));
+    warnings.extend(drivers::colliding_keys(&registry));
     drivers::clear_catalog_databases(&mut editor, &tree, &plan.steps, &registry, &context)?;
     if let Some(marker) = marker {
         marker.write(&mut editor, &tree, &context)?;

@@ -238,6 +238,13 @@ impl Contents for ReturnedContents<'_> {
         Ok(Some(change.delta))
     }
 
+    fn settings_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> bool {
+        let (Ok(before), Ok(after)) = (registry::read(self.base, base), registry::read(self.new, new)) else {
+            return true;
+        };
+        registry::settings_changed(&self.registry.upcase, before, after).unwrap_or(true)
+    }
+
     fn accounts_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> Vec<String> {
         let (Ok(before), Ok(after)) = (registry::read(self.base, base), registry::read(self.new, new)) else {
             return Vec::new();

@@ -32,6 +32,9 @@ pub trait Contents {
         base: &HiveStreams<'_>,
         new: &HiveStreams<'_>,
     ) -> Result<Option<Delta>>;
+    /// Whether two states of a hive of users or secrets differ in more than a machine notes by itself; so they do where
+    /// one cannot be read.
+    fn settings_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> bool;
     /// Local users and groups that were made or removed between two states of SAM; none where it cannot be read.
     fn accounts_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> Vec<String>;
     /// Version resource of a binary of the new tree.
@@ -196,14 +199,7 @@ impl Walk<'_> {
             }
             if role == Some(Role::OsOnly) && self.scope.without_os_only {
                 if !self.is_unchanged(frame, was, is)? {
-                    self.os_only.push(self.display(frame, name));
-                    let sam = name.to_string().eq_ignore_ascii_case("SAM");
-                    if let (true, Some(was), Some(is)) = (sam, was, is)
-                        && let Some(base) = hive_streams(self.base, was, old)
-                        && let Some(new) = hive_streams(self.new, is, now)
-                    {
-                        self.accounts.extend(self.contents.accounts_changed(&base, &new));
-                    }
+                    self.os_only(frame, (was, old), (is, now));
                 }
             } else if role == Some(Role::Log) && self.is_on_both_sides(frame) {
                 // part of the hive that it belongs to
@@ -220,6 +216,30 @@ impl Walk<'_> {
             }
         }
         Ok(below)
+    }
+
+    /// Something that belongs to the OS layer alone and is not the same on both sides: a remark, unless it is only what a
+    /// machine notes by itself.
+    fn os_only(
+        &mut self,
+        frame: usize,
+        (was, old): (Option<&Child>, &[Child]),
+        (is, now): (Option<&Child>, &[Child]),
+    ) {
+        let Some(name) = is.or(was).map(|child| child.name.clone()) else { return };
+        let streams = (
+            was.and_then(|was| hive_streams(self.base, was, old)),
+            is.and_then(|is| hive_streams(self.new, is, now)),
+        );
+        if let (Some(base), Some(new)) = &streams {
+            if !self.contents.settings_changed(base, new) {
+                return;
+            }
+            if name.to_string().eq_ignore_ascii_case("SAM") {
+                self.accounts.extend(self.contents.accounts_changed(base, new));
+            }
+        }
+        self.os_only.push(self.display(frame, &name));
     }
 
     fn is_on_both_sides(&self, frame: usize) -> bool {

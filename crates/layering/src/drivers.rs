@@ -1,13 +1,16 @@
 //! Driver packages of several layers in one image (docs/windows-databases.md).
 //!
 //! A package's folder in the driver store and its keys have names made of its own, so those of all layers unite. Two
-//! things are the machine's: the names `oemN.inf`, which are numbers in the order of installation, and the database
+//! things are the machine's: numbers in the order of installation (files `oemN.inf`, keys of devices), and the database
 //! over the signature catalogs.
 
+use crate::manifest::HiveRecord;
+use crate::path_list::glob_matches;
 use crate::plan::{Steps, warning};
 use crate::registry::RegistryLayer;
 use crate::report::Warning;
 use crate::{Error, Result};
+use hive::{KeyRole, ValueChange};
 use std::collections::BTreeMap;
 use store::BlobId;
 use volume::{FileId, Name, Tree, VolumeEditor};
@@ -48,6 +51,53 @@ pub(crate) fn colliding_names(tree: &Tree, layers: &[RegistryLayer<'_>]) -> Opti
     (!paths.is_empty()).then(|| warning("driver-names-collide", message, paths))
 }
 
+/// Keys of SYSTEM whose names are the next free number on a machine: devices that software makes, drivers of a class,
+/// providers of the network's socket layer.
+const NUMBERED: [&str; 6] = [
+    r"CURRENTCONTROLSET\ENUM\ROOT\*\*",
+    r"CURRENTCONTROLSET\CONTROL\CLASS\*\*",
+    r"CURRENTCONTROLSET\SERVICES\WINSOCK2\PARAMETERS\PROTOCOL_CATALOG9\CATALOG_ENTRIES\*",
+    r"CURRENTCONTROLSET\SERVICES\WINSOCK2\PARAMETERS\PROTOCOL_CATALOG9\CATALOG_ENTRIES64\*",
+    r"CURRENTCONTROLSET\SERVICES\WINSOCK2\PARAMETERS\NAMESPACE_CATALOG5\CATALOG_ENTRIES\*",
+    r"CURRENTCONTROLSET\SERVICES\WINSOCK2\PARAMETERS\NAMESPACE_CATALOG5\CATALOG_ENTRIES64\*",
+];
+
+/// Keys with numbers for names that several layers made, each for something else.
+pub(crate) fn colliding_keys(layers: &[RegistryLayer<'_>]) -> Option<Warning> {
+    let mut made: BTreeMap<String, Vec<(&[ValueChange], &str)>> = BTreeMap::new();
+    for layer in layers {
+        let is_system = |hive: &&HiveRecord| hive.name.to_string().eq_ignore_ascii_case("SYSTEM");
+        for hive in layer.manifest.hives.iter().filter(is_system) {
+            for (position, key) in hive.delta.keys.iter().enumerate() {
+                let name = key.name.to_string();
+                if key.role == KeyRole::Added && name.bytes().all(|byte| byte.is_ascii_digit()) {
+                    let path = hive.delta.path(position).to_uppercase();
+                    if NUMBERED.iter().any(|pattern| is_at(pattern, &path)) {
+                        made.entry(path).or_default().push((&key.values, layer.label));
+                    }
+                }
+            }
+        }
+    }
+    let several = made.into_iter().filter(|(_, by)| by.iter().any(|(values, _)| *values != by[0].0));
+    let paths: Vec<String> = several
+        .map(|(path, by)| {
+            let labels: Vec<&str> = by.into_iter().map(|(_, label)| label).collect();
+            format!("SYSTEM\\{path} ({})", labels.join(", "))
+        })
+        .collect();
+    let message = "keys to which Windows gave the same number on different packaging machines, for different devices or \
+                   providers; in the image their values are mixed. Capture one of the layers anew with the other as \
+                   its prerequisite, or install both in one layer";
+    (!paths.is_empty()).then(|| warning("numbered-keys-collide", message, paths))
+}
+
+/// Whether a path has as many names as a pattern, and fits it.
+fn is_at(pattern: &str, path: &str) -> bool {
+    pattern.split('\\').count() == path.split('\\').count()
+        && pattern.split('\\').zip(path.split('\\')).all(|(glob, name)| glob_matches(glob, name))
+}
+
 /// Takes away the OS version's database over signature catalogs where a layer changes the catalogs: Windows builds it
 /// anew when it is missing, and does not notice catalogs that were added behind its back.
 pub(crate) fn clear_catalog_databases(
@@ -70,14 +120,17 @@ pub(crate) fn clear_catalog_databases(
         return Ok(());
     };
     let gone = |id: FileId| steps.unlinks.iter().chain(&steps.held).any(|unlink| unlink.node == id);
-    for set in tree.children(root) {
-        if let Some(database) = tree.child(set.id, &Name::from("catdb"))
-            && !tree.is_directory(database.id)
-            && !gone(database.id)
-        {
-            let failed =
-                Error::volume(format!("{context}: \\Windows\\System32\\catroot2\\{}\\catdb", set.name));
-            editor.unlink(database.id, set.id, &database.name).map_err(failed)?;
+    // With its logs: these would look for a database that is not there.
+    let mut pending = vec![root];
+    while let Some(directory) = pending.pop() {
+        for entry in tree.children(directory) {
+            if tree.is_directory(entry.id) {
+                pending.push(entry.id);
+            } else if !gone(entry.id) {
+                let failed =
+                    Error::volume(format!("{context}: \\Windows\\System32\\catroot2: {}", entry.name));
+                editor.unlink(entry.id, directory, &entry.name).map_err(failed)?;
+            }
         }
     }
     Ok(())

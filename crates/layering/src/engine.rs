@@ -207,17 +207,10 @@ impl Engine {
         let session = self.store.session()?;
         let composite = self.composite(&request.composite, Purpose::Packaging, None)?;
         let layers = composite.layers(&self.catalog())?;
-        let marker = composite.marker();
+        let lists = policy::lists(self.store.path())?;
+        let marker = composite.marker(&lists);
         let os = OsDisk::open(&session, &self.catalog(), &composite.os)?;
-        let composed = compose(
-            &session,
-            os,
-            &layers,
-            None,
-            Some(&marker),
-            &policy::lists(self.store.path())?,
-            progress,
-        )?;
+        let composed = compose(&session, os, &layers, None, Some(&marker), &lists, progress)?;
         let identity = *blake3::hash(marker.composite.as_bytes()).as_bytes();
         let options = ExportOptions::new(identity);
         let report = export(&composed.frozen, request.format, &request.out, &options, progress)?;

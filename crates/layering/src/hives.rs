@@ -96,6 +96,28 @@ mod tests {
     }
 
     #[test]
+    fn every_hive_of_the_list_has_its_logs_there_too() {
+        for line in LINES.lines() {
+            let Some((word, path)) = line.split_once(' ') else { continue };
+            if HiveKind::parse(word).is_none() || line.starts_with('#') {
+                continue;
+            }
+            let path = path.trim();
+            let config =
+                path.rsplit_once('\\').is_some_and(|(folder, _)| folder == "\\Windows\\System32\\config");
+            let shared = if config { "\\Windows\\System32\\config\\*" } else { path };
+            for log in [
+                format!("{path}.LOG*"),
+                format!("{shared}{{*}}.TM.blf"),
+                format!("{shared}{{*}}.TMContainer*.regtrans-ms"),
+            ] {
+                let there = |line: &str| line.strip_prefix("log").is_some_and(|rest| rest.trim() == log);
+                assert!(LINES.lines().any(there), "{log}");
+            }
+        }
+    }
+
+    #[test]
     fn every_line_of_the_list_says_what_becomes_of_a_file() {
         let said = LINES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
         assert_eq!(lines().count(), said);
@@ -103,7 +125,7 @@ mod tests {
         let tree = Tree::new(FileId(5), [], Some((0..=u16::MAX).map(upper).collect()));
         for (path, expected) in [
             ("\\Windows\\System32\\config\\SAM", Some(Role::OsOnly)),
-            ("\\Windows\\System32\\config\\SECURITY.LOG1", Some(Role::OsOnly)),
+            ("\\Windows\\System32\\config\\SECURITY.LOG1", Some(Role::State)),
             ("\\Windows\\System32\\config\\system", Some(Role::Hive(HiveKind::System))),
             ("\\Windows\\System32\\config\\SYSTEM.LOG2", Some(Role::Log)),
             (

@@ -305,7 +305,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    fn verify(&self) -> Result<(), ManifestError> {
+    /// Whether it keeps the rules of its form.
+    pub(crate) fn verify(&self) -> Result<(), ManifestError> {
         let damaged = |what: &str| Err(ManifestError::Damaged(what.to_owned()));
         let directories = self.directories.len();
         let refers = |directory: u32| (directory as usize) < directories;

@@ -1,6 +1,7 @@
 //! The mark that Lamina leaves on a packaging disk, by which a returned disk is known to descend from a composite.
 
 use crate::record::Pinned;
+use crate::registry::ListValues;
 use crate::streams;
 use crate::{Error, Result};
 use disk::ByteSource;
@@ -23,11 +24,14 @@ pub(crate) struct Marker {
     pub(crate) composite: String,
     /// For people: references, lowest first.
     pub(crate) contains: Vec<String>,
+    /// Digest of the list of registry values by which layers were merged, hexadecimal; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lists: Option<String>,
 }
 
 impl Marker {
-    /// The mark of a disk that contains these versions, lowest first.
-    pub(crate) fn new(versions: &[Pinned]) -> Marker {
+    /// The mark of a disk that contains these versions, lowest first, merged by these lists.
+    pub(crate) fn new(versions: &[Pinned], lists: &ListValues) -> Marker {
         let mut hasher = blake3::Hasher::new_derive_key("lamina packaging composite v1");
         for version in versions {
             hasher.update(&version.id.0);
@@ -35,6 +39,7 @@ impl Marker {
         Marker {
             composite: hasher.finalize().to_hex().to_string(),
             contains: versions.iter().map(|version| version.reference.clone()).collect(),
+            lists: (versions.len() > 1).then(|| lists.digest().to_owned()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::platform::PlatformTypes;
 use crate::policy::Policy;
 use crate::record::{Captured, DiskRecord, ENGINE, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
-use crate::registry::windows_packages;
+use crate::registry::{self, ListValues, NeverCapturedKeys, windows_packages};
 use crate::report::Warning;
 use crate::successor::successor;
 use crate::{Error, Result};
@@ -64,10 +64,10 @@ impl Composite {
         self.versions().skip(1).map(|version| Layer::load(catalog, version, &self.os)).collect()
     }
 
-    /// The mark that a disk with this composite carries.
-    pub(crate) fn marker(&self) -> Marker {
+    /// The mark that a disk with this composite carries, where values are merged by these lists.
+    pub(crate) fn marker(&self, lists: &ListValues) -> Marker {
         let pinned: Vec<_> = self.versions().map(Version::pinned).collect();
-        Marker::new(&pinned)
+        Marker::new(&pinned, lists)
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn capture(
     progress: &dyn Progress,
 ) -> Result<CapturedVersion> {
     catalog.vacant(new.kind, &new.layer, &new.version)?;
-    let marker = composite.marker();
+    let marker = composite.marker(&policy.lists);
     let layers = composite.layers(catalog)?;
     let os = OsDisk::open(session, catalog, &composite.os)?;
     let composed = compose(session, os, &layers, None, Some(&marker), &policy.lists, progress)?;
@@ -197,11 +197,11 @@ pub(crate) fn capture(
         start: base_volume.partition.start,
     };
     let upcase = base_tree.upcase().and_then(Upcase::from_table).unwrap_or_else(Upcase::unicode);
-    let registry = Registry {
-        upcase: upcase.clone(),
-        never: &policy.never_keys,
-        accept_dirty: new.override_reason.is_some(),
-    };
+    // A version of an OS layer is the machine: it keeps what makes one.
+    let never_keys =
+        if new.kind == LayerKind::Os { NeverCapturedKeys::pending() } else { &policy.never_keys };
+    let registry =
+        Registry { upcase: upcase.clone(), never: never_keys, accept_dirty: new.override_reason.is_some() };
     let mut contents = ReturnedContents::new(
         &base_window,
         &new_window,
@@ -233,6 +233,13 @@ pub(crate) fn capture(
         let message =
             "registry hives of the returned disk broke rules of their format, and were read all the same";
         warnings.push(warning("hive-mended", message, std::mem::take(&mut contents.mended)));
+    }
+    let mofs = if new.kind == LayerKind::Os { Vec::new() } else { registry::mof_files(&change) };
+    if !mofs.is_empty() {
+        let message = "classes of WMI that were registered on the packaging disk are not in the layer, because the \
+                       repository is the OS layer's: run mofcomp with these files when an image starts for the first \
+                       time";
+        warnings.push(warning("wmi-classes-left-out", message, mofs));
     }
     let packages = if new.kind == LayerKind::Os { Vec::new() } else { windows_packages(&change) };
     if !packages.is_empty() {
@@ -272,7 +279,11 @@ pub(crate) fn capture(
                 let tree = os.volume.scan(&os.source(), &os.reference, progress)?;
                 let plan_layers: Vec<PlanLayer<'_>> = below.iter().map(plan_layer).collect();
                 let exists = exists_after(&tree, &plan_layers)?;
-                successor(&catalog.manifest(base)?, &change, &tree, (&upcase, &policy.lists), exists)
+                let base = catalog.manifest(base)?;
+                let mut manifest = successor(&base, &change, &tree, (&upcase, &policy.lists), exists);
+                // The base may be older than a line of the list.
+                registry::leave_out(&mut manifest, &tree, never_keys);
+                manifest
             }
             None => change,
         };

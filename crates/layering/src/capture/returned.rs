@@ -114,6 +114,14 @@ impl Returned {
                 let (made_of, needed) = (found.contains.join(" + "), origin.marker.contains.join(" + "));
                 Err(not_descended(format!("it was made from {made_of}, not from {needed}")))
             }
+            Some(found) if found.lists.is_some() && found.lists != origin.marker.lists => {
+                Err(not_descended(
+                    "the lists of registry values that are merged were changed since it was made (registry-lists.txt \
+                     in the store, or another version of Lamina): what its layers merged to then is not what they \
+                     merge to now; put them back as they were, capture, and change them afterwards"
+                        .into(),
+                ))
+            }
             Some(_) => Ok(Returned { disk: seen, volume, tree }),
         }
     }

@@ -1,7 +1,7 @@
-//! Local users and groups, by name, as SAM lists them.
+//! The hives of local users, groups and secrets: what of their changes a person should know.
 
 use super::HiveFiles;
-use hive::{Name, Tree, Upcase};
+use hive::{Delta, Name, Tree, Upcase};
 
 /// Where SAM has a key for each name, and what the names are of.
 const NAMES: [(&str, &str); 3] = [
@@ -27,4 +27,21 @@ pub(crate) fn accounts_changed(upcase: &Upcase, was: HiveFiles, is: HiveFiles) -
         }
     }
     Ok(changed)
+}
+
+/// Whether one of these hives says something else now than what a machine notes whenever somebody signs in: counters
+/// and times of accounts (values `F`), and the contents and times of secrets that it had.
+pub(crate) fn settings_changed(upcase: &Upcase, was: HiveFiles, is: HiveFiles) -> hive::Result<bool> {
+    let (was, is) = (was.open()?, is.open()?);
+    let (before, after) = (Tree::load(&was, upcase)?.0, Tree::load(&is, upcase)?.0);
+    let mut delta = Delta::between(&before, &after);
+    delta.retain(|path, value| match value {
+        Some(value) => {
+            let counters = path.starts_with("SAM\\Domains\\") && value.to_string() == "F";
+            let secret = path.starts_with("Policy\\Secrets\\") && path.split('\\').count() == 4;
+            !counters && !secret
+        }
+        None => true,
+    });
+    Ok(!delta.is_empty())
 }

@@ -11,7 +11,10 @@ pub(crate) const DEFAULTS: &str = include_str!("lists.txt");
 
 /// The values that are lists.
 #[derive(Debug, Clone)]
-pub(crate) struct ListValues(Vec<(ListKind, Pattern)>);
+pub(crate) struct ListValues {
+    values: Vec<(ListKind, Pattern)>,
+    digest: String,
+}
 
 impl ListValues {
     /// The built-in list with `more` lines in the same syntax, which come first.
@@ -20,7 +23,16 @@ impl ListValues {
         let built_in = BUILT_IN.get_or_init(|| parse(DEFAULTS).expect("the built-in list is tested"));
         let mut all = parse(more)?;
         all.extend_from_slice(built_in);
-        Ok(ListValues(all))
+        let mut hasher = blake3::Hasher::new_derive_key("lamina lists of registry values v1");
+        for (_, line) in lines(more).chain(lines(DEFAULTS)) {
+            hasher.update(line.as_bytes()).update(b"\n");
+        }
+        Ok(ListValues { values: all, digest: hasher.finalize().to_hex().to_string() })
+    }
+
+    /// Digest of the lines, hexadecimal: with other lines, the same layers make another composite.
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Those of one kind of hive.
@@ -37,7 +49,7 @@ struct OfHive<'l> {
 impl Lists for OfHive<'_> {
     fn kind(&self, path: &str, value: &Name<'_>) -> Option<ListKind> {
         let (place, value) = (Place::new(self.hive, path), value.to_string());
-        let found = self.all.0.iter().find(|(_, pattern)| pattern.matches_value(&place, &value));
+        let found = self.all.values.iter().find(|(_, pattern)| pattern.matches_value(&place, &value));
         found.map(|(kind, _)| *kind)
     }
 }

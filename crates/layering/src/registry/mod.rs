@@ -15,19 +15,21 @@ mod compose;
 mod conflicts;
 mod files;
 mod keys;
+mod leave_out;
 mod lists;
 mod never;
 mod packages;
 mod patterns;
 
-pub(crate) use accounts::accounts_changed;
+pub(crate) use accounts::{accounts_changed, settings_changed};
 pub(crate) use compose::{RegistryLayer, Rules, update};
 pub(crate) use conflicts::conflicts;
 pub(crate) use files::read;
 pub(crate) use keys::Keys;
+pub(crate) use leave_out::leave_out;
 pub(crate) use lists::ListValues;
 pub(crate) use never::NeverCapturedKeys;
-pub(crate) use packages::windows_packages;
+pub(crate) use packages::{mof_files, windows_packages};
 pub(crate) use patterns::lines;
 
 use crate::recipes::{CleanUp, Done};

@@ -6,20 +6,29 @@ use crate::path_list::PatternError;
 use hive::Name;
 use std::sync::OnceLock;
 
-/// The built-in list.
+/// What app and platform layers do not carry.
 pub(crate) const DEFAULTS: &str = include_str!("never-captured.txt");
+/// What no version carries.
+const PENDING: &str = include_str!("pending.txt");
 
 /// Keys and values that are not captured.
 #[derive(Debug, Clone)]
 pub(crate) struct NeverCapturedKeys(Vec<Pattern>);
 
 impl NeverCapturedKeys {
-    /// The built-in list with `more` lines in the same syntax.
+    /// The built-in list of app and platform layers with `more` lines in the same syntax.
     pub(crate) fn with(more: &str) -> Result<NeverCapturedKeys, PatternError> {
         static BUILT_IN: OnceLock<Vec<Pattern>> = OnceLock::new();
         let mut all = BUILT_IN.get_or_init(|| parse(DEFAULTS).expect("the built-in list is tested")).clone();
+        all.extend_from_slice(&NeverCapturedKeys::pending().0);
         all.extend(parse(more)?);
         Ok(NeverCapturedKeys(all))
+    }
+
+    /// What not even a version of an OS layer carries, which is the machine itself.
+    pub(crate) fn pending() -> &'static NeverCapturedKeys {
+        static BUILT_IN: OnceLock<NeverCapturedKeys> = OnceLock::new();
+        BUILT_IN.get_or_init(|| NeverCapturedKeys(parse(PENDING).expect("the built-in list is tested")))
     }
 
     /// Whether a key, or one of its values, is carried.

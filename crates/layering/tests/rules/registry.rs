@@ -380,3 +380,127 @@ fn drivers_of_all_layers_unite_in_the_driver_store_and_its_database() {
         assert!(image.paths().contains(&format!("{STORE}\\{package}\\{inf}")), "{package}");
     }
 }
+
+#[test]
+fn what_a_machine_notes_of_its_users_by_itself_is_no_remark() {
+    let lab = lab!();
+    const SAM: &str = "\\Windows\\System32\\config\\SAM";
+    const SECURITY: &str = "\\Windows\\System32\\config\\SECURITY";
+    let sam = |signed_in: u8, member: u8| {
+        let users = "SAM\\Domains\\Account\\Users\\000001F4";
+        let mut sam = Registry::new();
+        sam.set(users, "F", Data::new(value_kind::BINARY, vec![signed_in; 80]));
+        let group = "SAM\\Domains\\Builtin\\Aliases\\00000220";
+        sam.set(group, "C", Data::new(value_kind::BINARY, vec![member; 80])).file()
+    };
+    let security = |time: u8| {
+        let mut security = Registry::new();
+        let secret = "Policy\\Secrets\\DPAPI_SYSTEM\\CupdTime";
+        security.set(secret, "", Data::new(value_kind::BINARY, vec![time; 8])).file()
+    };
+    lab.os("Windows@1", |disk| {
+        disk.file(SAM, sam(1, 1)).file(SECURITY, security(1)).file(&format!("{SAM}.LOG1"), "1");
+    });
+    let report = lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(SAM, sam(2, 1)).file(SECURITY, security(2)).file(&format!("{SAM}.LOG1"), "2");
+    });
+    assert_eq!(codes(&report.warnings), [""; 0]);
+    // somebody joined a group
+    let report = lab.app(&on("Windows"), "B@1", |disk| {
+        disk.file(SAM, sam(2, 2)).file(SECURITY, security(2));
+    });
+    assert_eq!(warned(&report.warnings, "hive-left-out"), [SAM]);
+}
+
+#[test]
+fn a_new_os_version_is_the_machine_itself_however_it_was_made() {
+    let lab = lab!();
+    with_registry(&lab);
+    lab.packaging_platform(&on("Windows"), "P@1", |disk| {
+        disk.file("\\agent.exe", "x");
+    });
+    let profiles = "Microsoft\\Windows NT\\CurrentVersion\\ProfileList";
+    for (spec, version) in [(on("Windows@1"), "Windows@2"), (on("Windows@1").platform("P"), "Windows@3")] {
+        let mut hive = software();
+        hive.text(&format!("{profiles}\\S-1-5-21-1-2-3-1001"), "ProfileImagePath", "C:\\Users\\bob");
+        hive.text("Microsoft\\Cryptography", "MachineGuid", "two");
+        let disk = lab.package(&spec);
+        disk.edit(|volume| {
+            volume.file(SOFTWARE, hive.file());
+        });
+        lab.capture(&spec, LayerKind::Os, version, &disk);
+        let software = Registry::read(lab.compose(&on(version)).bytes(SOFTWARE).to_vec());
+        assert!(software.has(&format!("{profiles}\\S-1-5-21-1-2-3-1001")), "{version}");
+        assert_eq!(software.said("Microsoft\\Cryptography", "MachineGuid"), "two", "{version}");
+    }
+}
+
+#[test]
+fn a_version_loses_what_is_never_captured_since_the_older_one() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut hive = software();
+    hive.text("Vendor\\Old", "License", "1").text("Vendor\\New", "Kept", "1");
+    change(&lab, "A@1", SOFTWARE, hive);
+    std::fs::write(lab.store().join("registry-never-captured.txt"), "SOFTWARE\\Vendor\\Old : License\n")
+        .unwrap();
+    let spec = on("Windows").base("app:A@1");
+    let disk = lab.package(&spec);
+    let mut hive = Registry::read(lab.compose(&on("Windows").with("A@1")).bytes(SOFTWARE).to_vec());
+    hive.remove("Vendor\\Old");
+    disk.edit(|volume| {
+        volume.file(SOFTWARE, hive.file());
+    });
+    lab.capture(&spec, LayerKind::App, "A@2", &disk);
+    let merged = Registry::read(lab.compose(&on("Windows").with("A@2")).bytes(SOFTWARE).to_vec());
+    assert!(!merged.has("Vendor\\Old"));
+    assert_eq!(merged.said("Vendor\\New", "Kept"), "1");
+}
+
+#[test]
+fn a_packaging_disk_whose_layers_merge_to_something_else_by_now_is_refused() {
+    let lab = lab!();
+    with_registry(&lab);
+    let list = |text: &str| {
+        let mut hive = software();
+        hive.text("Vendor", "List", text);
+        hive
+    };
+    change(&lab, "A@1", SOFTWARE, list("p;a"));
+    change(&lab, "B@1", SOFTWARE, list("p;b"));
+    let spec = on("Windows").with("A").with("B");
+    let (alone, above) = (lab.package(&on("Windows")), lab.package(&spec));
+    std::fs::write(lab.store().join("registry-lists.txt"), "semicolons SOFTWARE\\Vendor : List\n").unwrap();
+    let refusal = refused(lab.try_capture(&spec, LayerKind::App, "C@1", &above), "not-descended");
+    assert!(refusal.contains("registry-lists.txt"), "{refusal}");
+    // where nothing was merged, lists made no difference
+    lab.capture(&on("Windows"), LayerKind::App, "C@1", &alone);
+}
+
+#[test]
+fn classes_of_wmi_that_a_layer_does_not_bring_are_said() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut hive = software();
+    hive.set("Microsoft\\WBEM\\CIMOM", "Autorecover MOFs", multi_string(["C:\\Agent\\agent.mof"]));
+    let report = change(&lab, "A@1", SOFTWARE, hive);
+    assert_eq!(warned(&report.warnings, "wmi-classes-left-out"), ["C:\\Agent\\agent.mof"]);
+}
+
+#[test]
+fn two_devices_to_which_windows_gave_one_number_are_said() {
+    let lab = lab!();
+    with_registry(&lab);
+    for (version, own) in [("A@1", "tunnel of A"), ("B@1", "tunnel of B")] {
+        let mut hive = system(1);
+        hive.text("ControlSet001\\Enum\\ROOT\\NET\\0000", "DeviceDesc", own);
+        hive.text("ControlSet001\\Enum\\ROOT\\NET\\0001", "DeviceDesc", "the same");
+        hive.text("ControlSet001\\Services\\0000", "Description", own);
+        change(&lab, version, SYSTEM, hive);
+    }
+    let warnings = lab.compose(&on("Windows").with("A").with("B")).report.warnings;
+    assert_eq!(
+        warned(&warnings, "numbered-keys-collide"),
+        ["SYSTEM\\CURRENTCONTROLSET\\ENUM\\ROOT\\NET\\0000 (app:A@1, app:B@1)"]
+    );
+}

@@ -292,22 +292,23 @@ fn files_lists_what_a_layer_changes_in_the_registry_and_the_hives_of_an_os_versi
 #[test]
 fn a_hive_that_cannot_be_read_is_told_of_and_everything_else_is_shown() {
     let lab = lab!();
+    const COMPONENTS: &str = "\\Windows\\System32\\config\\COMPONENTS";
     let disk = lab.os("Windows@1", |disk| {
-        disk.file(SYSTEM, noise(9_000, 1)).file(SOFTWARE, software().file());
+        disk.file(COMPONENTS, noise(9_000, 1)).file(SOFTWARE, software().file());
     });
     lab.os_after(&disk, "Windows@2", |disk| {
         let mut hive = software();
-        disk.file(SYSTEM, noise(9_000, 2)).file(SOFTWARE, hive.text("Vendor", "New", "1").file());
+        disk.file(COMPONENTS, noise(9_000, 2)).file(SOFTWARE, hive.text("Vendor", "New", "1").file());
     });
     let report = lab.engine.files("os:Windows@1", None, &Silent).unwrap();
     let problem = report.hives.iter().find_map(|row| row.problem.as_deref()).unwrap();
-    assert!(problem.contains("SYSTEM: this is no registry hive"), "{problem}");
+    assert!(problem.contains("COMPONENTS: this is no registry hive"), "{problem}");
     let report = lab.engine.diff("os:Windows@1", "os:Windows@2", &Silent).unwrap();
     assert_eq!(lines(&report.registry), ["added SOFTWARE\\Vendor : New - 1"]);
     assert_eq!(warned(&report.warnings, "hive-unreadable").len(), 1);
     refused(diff(&lab, "os:Windows@1", "os:Windows@2", scope(None, None)), "hive-unknown");
     refused(
-        export(&lab, layer("os:Windows@1"), scope(Some("SYSTEM"), None), RegistryFormat::Reg),
+        export(&lab, layer("os:Windows@1"), scope(Some("COMPONENTS"), None), RegistryFormat::Reg),
         "hive-unknown",
     );
     let report = lab.engine.show("os:Windows@1", &Silent).unwrap();
