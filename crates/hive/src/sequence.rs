@@ -13,7 +13,8 @@ impl Delta {
     ///
     /// `next` was found on a hive to which this one and others had been applied. What this one added and `next` took
     /// away is in neither; so is what comes to be what it was at first. Of a list that others had changed too, only what
-    /// `next` changed goes into this one's.
+    /// `next` changed goes into this one's. Of a key that `next` took away nothing stays, not even what `next` could not
+    /// see.
     pub fn then(&self, next: &Delta, upcase: &Upcase, lists: &dyn Lists) -> Delta {
         let mut sequence = Sequence {
             sides: [Side::new(self, upcase), Side::new(next, upcase)],
@@ -21,12 +22,14 @@ impl Delta {
             lists,
             result: Delta::default(),
             securities: HashMap::new(),
+            goes: Vec::new(),
         };
         match (self.keys.is_empty(), next.keys.is_empty()) {
             (_, true) => self.clone(),
             (true, false) => next.clone(),
             (false, false) => {
                 sequence.both(0, 0, 0);
+                sequence.clear();
                 sequence.result.prune();
                 sequence.result
             }
@@ -64,6 +67,8 @@ struct Sequence<'d> {
     lists: &'d dyn Lists,
     result: Delta,
     securities: HashMap<&'d [u8], u32>,
+    /// Of each key of the result, whether the later delta takes it away, or one above it.
+    goes: Vec<bool>,
 }
 
 impl<'d> Sequence<'d> {
@@ -75,6 +80,7 @@ impl<'d> Sequence<'d> {
         let security =
             self.security_of(if current == 0 { (0, earlier.security) } else { (1, later.security) });
         let source = if current == 0 { earlier } else { later };
+        self.goes.push(later.role == KeyRole::Removed || self.below_one_that_goes(position, parent));
         self.result.keys.push(KeyChange {
             parent,
             name: later.name.clone(),
@@ -87,18 +93,17 @@ impl<'d> Sequence<'d> {
         let values = self.values(&path, &earlier.values, &later.values);
         self.result.keys[position as usize].values = values;
         self.below(first, next, position);
-        self.settle(position, earlier, later);
+        self.settle(position);
     }
 
-    /// What becomes of a key, and which side's properties are the current ones. `Removed` is settled later.
+    /// What becomes of a key, and which side's properties are the current ones. What `next` takes away is cleared later.
     fn role(&mut self, earlier: &'d KeyChange, later: &'d KeyChange) -> (KeyRole, usize) {
         let before = |sequence: &mut Self, side: usize, properties: &Properties<'static>, security| {
             let security = sequence.security_of((side, security));
             KeyRole::Changed { properties: properties.clone(), security }
         };
         match (&earlier.role, &later.role) {
-            (KeyRole::Added, KeyRole::Removed) => (KeyRole::Context, 0),
-            (KeyRole::Added, KeyRole::Context) => (KeyRole::Added, 0),
+            (KeyRole::Added, KeyRole::Context | KeyRole::Removed) => (KeyRole::Added, 0),
             (KeyRole::Added, _) => (KeyRole::Added, 1),
             (KeyRole::Removed, KeyRole::Removed) => (KeyRole::Removed, 0),
             (KeyRole::Removed, _) => (before(self, 0, &earlier.properties, earlier.security), 1),
@@ -109,41 +114,47 @@ impl<'d> Sequence<'d> {
                 };
                 (role, 1)
             }
-            (KeyRole::Changed { properties, security }, KeyRole::Context | KeyRole::Changed { .. }) => {
-                let current = usize::from(later.role != KeyRole::Context);
+            (KeyRole::Changed { .. }, KeyRole::Added) => (KeyRole::Added, 1),
+            (KeyRole::Changed { properties, security }, role) => {
+                let current = usize::from(matches!(role, KeyRole::Changed { .. }));
                 (before(self, 0, properties, *security), current)
             }
-            (KeyRole::Changed { .. }, KeyRole::Removed) => (KeyRole::Removed, 0),
-            (KeyRole::Changed { .. }, KeyRole::Added) => (KeyRole::Added, 1),
         }
     }
 
-    /// Corrects the role of a key when everything below it is known.
-    fn settle(&mut self, position: u32, earlier: &KeyChange, later: &KeyChange) {
-        let below = &self.result.keys[position as usize + 1..];
-        let removes = |key: &KeyChange| key.values.iter().any(|value| value.after.is_none());
-        let anything_goes = || {
-            below.iter().any(|key| key.role == KeyRole::Removed || removes(key))
-                || removes(&self.result.keys[position as usize])
-        };
+    /// Corrects the role of a key that is what it was at first.
+    fn settle(&mut self, position: u32) {
         let key = &self.result.keys[position as usize];
-        let settled = match &key.role {
-            // what this layer added is gone; what else was there, and was removed with it, still has to go
-            KeyRole::Context
-                if earlier.role == KeyRole::Added && later.role == KeyRole::Removed && anything_goes() =>
-            {
-                Some(KeyRole::Removed)
+        if let KeyRole::Changed { properties, security } = &key.role
+            && same_properties(properties, &key.properties)
+            && self.descriptor(*security) == self.descriptor(key.security)
+        {
+            self.result.keys[position as usize].role = KeyRole::Context;
+        }
+    }
+
+    fn below_one_that_goes(&self, position: u32, parent: u32) -> bool {
+        position != 0 && self.goes[parent as usize]
+    }
+
+    /// Empties the keys that the later delta takes away. What the earlier one added is in neither; what was there before
+    /// both still has to go, also where the later one does not speak of it.
+    fn clear(&mut self) {
+        let keys = &mut self.result.keys;
+        let mut has_subkeys = vec![false; keys.len()];
+        for position in (1..keys.len()).rev().filter(|position| self.goes[*position]) {
+            let key = &mut keys[position];
+            key.values.retain(|value| value.before.is_some());
+            key.values.iter_mut().for_each(|value| value.after = None);
+            if key.role == KeyRole::Added && key.values.is_empty() && !has_subkeys[position] {
+                key.role = KeyRole::Context;
+                continue;
             }
-            KeyRole::Changed { properties, security }
-                if same_properties(properties, &key.properties)
-                    && self.descriptor(*security) == self.descriptor(key.security) =>
-            {
-                Some(KeyRole::Context)
+            let role = std::mem::replace(&mut key.role, KeyRole::Removed);
+            if let KeyRole::Changed { properties, security } = role {
+                (key.properties, key.security) = (properties, security);
             }
-            _ => None,
-        };
-        if let Some(role) = settled {
-            self.result.keys[position as usize].role = role;
+            has_subkeys[key.parent as usize] = true;
         }
     }
 
@@ -183,6 +194,7 @@ impl<'d> Sequence<'d> {
             other => other.clone(),
         };
         let position = self.result.keys.len() as u32;
+        self.goes.push(self.below_one_that_goes(position, parent));
         self.result.keys.push(KeyChange { parent, role, security, ..key.clone() });
         for subkey in self.sides[side].subkeys[at as usize].clone() {
             self.one(side, subkey, position);
@@ -242,5 +254,117 @@ impl<'d> Sequence<'d> {
 
     fn descriptor(&self, at: Option<u32>) -> Option<&ByteBuf> {
         at.map(|at| &self.result.securities[at as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::value_kind;
+    use crate::text::string;
+    use crate::{NoLists, Tree};
+
+    /// A hive of values: `Vendor\Old : License = x`; a line without a value is a key.
+    fn hive<'u>(upcase: &'u Upcase, lines: &[&str]) -> Tree<'u> {
+        let mut tree = Tree::new(upcase, 5, "ROOT".into(), vec![1; 20]);
+        for line in lines {
+            let (path, value) = line.split_once(" : ").unwrap_or((line, ""));
+            let mut key = tree.root();
+            for name in path.split('\\') {
+                let properties = Properties {
+                    last_written: 0,
+                    flags: 0,
+                    user_flags: 0,
+                    access: 0,
+                    class: Vec::new().into(),
+                };
+                let security = tree.security_id(vec![1; 20]);
+                key = tree.make_subkey(key, name.to_owned().as_str().into(), properties, Some(security)).0;
+            }
+            if let Some((name, text)) = value.split_once(" = ") {
+                tree.set_value(key, name.into(), string(value_kind::SZ, text));
+            }
+        }
+        tree
+    }
+
+    fn lines(tree: &Tree<'_>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, _) in tree.walk().skip(1) {
+            let path = tree.path(key);
+            let values = tree.key(key).values().iter();
+            let said: Vec<String> = values
+                .map(|value| format!("{path} : {} = {}", value.name, value.data.text().unwrap()))
+                .collect();
+            if said.is_empty() && tree.key(key).subkeys().is_empty() {
+                lines.push(path);
+            } else {
+                lines.extend(said);
+            }
+        }
+        lines
+    }
+
+    /// What `[from, to]` and then another `[from, to]` make of `target`.
+    fn applied(first: [&[&str]; 2], next: [&[&str]; 2], target: &[&str]) -> Vec<String> {
+        let upcase = Upcase::unicode();
+        let delta = |[from, to]: [&[&str]; 2]| Delta::between(&hive(&upcase, from), &hive(&upcase, to));
+        let both = delta(first).then(&delta(next), &upcase, &NoLists);
+        assert_eq!(both.verify(), Ok(()));
+        let mut target = hive(&upcase, target);
+        target.apply(&both, &NoLists);
+        lines(&target)
+    }
+
+    #[test]
+    fn a_key_that_goes_takes_with_it_a_value_that_the_later_delta_does_not_know_of() {
+        let old = ["Vendor\\Old : Setting = 1"];
+        let with_license = ["Vendor\\Old : Setting = 1", "Vendor\\Old : License = x"];
+        let gone = ["Vendor"];
+        assert_eq!(applied([&old, &with_license], [&old, &gone], &old), gone);
+        // where another layer added that value, it stays
+        let kept = ["Vendor\\Old : License = y"];
+        let target = ["Vendor\\Old : Setting = 1", "Vendor\\Old : License = y"];
+        assert_eq!(applied([&old, &with_license], [&old, &gone], &target), kept);
+    }
+
+    #[test]
+    fn a_key_that_was_changed_goes_with_its_parent_even_if_a_newer_os_lacks_it() {
+        let old = ["Vendor\\Old\\Below : Setting = 1"];
+        let changed = ["Vendor\\Old\\Below : Setting = 2", "Vendor\\Old\\Below : More = 3"];
+        let (newer, gone) = (["Vendor\\Old"], ["Vendor"]);
+        assert_eq!(applied([&old, &changed], [&newer, &gone], &old), gone);
+        assert_eq!(applied([&old, &changed], [&newer, &gone], &newer), gone);
+    }
+
+    #[test]
+    fn keys_that_the_earlier_delta_added_below_one_that_goes_are_in_neither() {
+        let (old, gone) = (["Vendor\\Old : Setting = 1"], ["Vendor"]);
+        let added = ["Vendor\\Old : Setting = 1", "Vendor\\Old\\New\\Below : x = 1"];
+        assert_eq!(applied([&old, &added], [&old, &gone], &old), gone);
+        // another layer's key of that name stays, as if this one had never spoken of it
+        let target = ["Vendor\\Old\\New\\Below"];
+        assert_eq!(applied([&old, &added], [&old, &gone], &target), target);
+    }
+
+    #[test]
+    fn of_a_key_that_was_added_and_goes_only_what_others_had_in_it_is_said() {
+        let (old, added) = (["Vendor"], ["Vendor\\New : own = 1"]);
+        let composite = ["Vendor\\New : other = 2"];
+        assert_eq!(applied([&old, &added], [&composite, &old], &old), old);
+        assert_eq!(applied([&old, &added], [&composite, &old], &composite), old);
+    }
+
+    #[test]
+    fn a_key_that_was_changed_and_goes_is_said_to_have_had_what_it_had_at_first() {
+        let upcase = Upcase::unicode();
+        let old = hive(&upcase, &["Vendor"]);
+        let mut changed = old.clone();
+        let vendor = changed.descendant(changed.root(), "Vendor").unwrap();
+        let closed = changed.security_id(vec![2; 20]);
+        changed.set_security(vendor, Some(closed));
+        let first = Delta::between(&old, &changed);
+        let both = first.then(&Delta::between(&changed, &hive(&upcase, &[])), &upcase, &NoLists);
+        assert_eq!(both, Delta::between(&old, &hive(&upcase, &[])));
     }
 }

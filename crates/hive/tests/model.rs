@@ -153,6 +153,21 @@ proptest! {
     }
 
     #[test]
+    fn deltas_of_unrelated_hives_in_sequence_are_a_sound_delta(
+        hives in proptest::array::uniform4(model())
+    ) {
+        let [one, two, three, four] = hives.map(|model| tree(5, &model));
+        let (first, next) = (Delta::between(&one, &two), Delta::between(&three, &four));
+        for lists in [&SomeLists as &dyn Lists, &NoLists] {
+            let both = first.then(&next, upcase(), lists);
+            prop_assert_eq!(both.verify(), Ok(()), "{:#?}", both);
+            // and so is a third one after it
+            let back = both.then(&Delta::between(&two, &three), upcase(), lists);
+            prop_assert_eq!(back.verify(), Ok(()), "{:#?}", back);
+        }
+    }
+
+    #[test]
     fn a_delta_on_a_foreign_hive_leaves_a_sound_hive_with_what_it_adds(
         one in model(), other in model(), foreign in model()
     ) {
