@@ -1,10 +1,10 @@
 //! Applying a delta to a hive, which may have changed otherwise since: the three-way merge.
 
 use crate::delta::{KeyRole, ValueChange};
-use crate::diff::Names;
+use crate::diff::{Names, same_properties};
 use crate::list::{ListKind, MergedList, merge_lists};
 use crate::tree::KeyId;
-use crate::{Data, Delta, Name, Tree, Value};
+use crate::{Data, Delta, Name, Properties, Tree, Value};
 
 /// Which values are lists. Asked with the path of a key below the root, its names separated by `\`.
 pub trait Lists {
@@ -55,7 +55,7 @@ impl<'h> Tree<'h> {
     /// Applies a delta, and gives what was met on the way, in the order of the delta.
     ///
     /// New keys and values are added, changed ones get the delta's content, and removed ones go if nothing unknown is in
-    /// them. A value that is a list and was changed otherwise is merged ([`merge_lists`]). A key takes the delta's time
+    /// them. A key that is new in the delta and there already gets the delta's class, flags and security. A value that is a list and was changed otherwise is merged ([`merge_lists`]). A key takes the delta's time
     /// if that is later.
     pub fn apply(&mut self, delta: &'h Delta, lists: &dyn Lists) -> Vec<Notice> {
         let mut application = Application {
@@ -92,7 +92,7 @@ impl<'h> Application<'_, 'h> {
                 (KeyRole::Added, None) => {
                     self.place(position);
                 }
-                (KeyRole::Changed { .. }, Some(key)) => self.change(position, key),
+                (KeyRole::Added | KeyRole::Changed { .. }, Some(key)) => self.change(position, key),
                 _ => {}
             }
             self.values(position);
@@ -136,19 +136,30 @@ impl<'h> Application<'_, 'h> {
         key
     }
 
-    /// Gives a key the class, flags and security that the delta changes.
+    /// Gives a key the class, flags and security that the delta changes. One that the delta adds and that is there already
+    /// gets all that the delta gives it.
     fn change(&mut self, position: usize, key: KeyId) {
         let delta = self.delta;
         let change = &delta.keys[position];
-        let security =
-            change.security.map(|security| self.tree.security_id(&delta.securities[security as usize][..]));
-        let KeyRole::Changed { properties: before, security: security_before } = &change.role else { return };
-        if !crate::diff::same_properties(before, &change.properties) {
+        let descriptor = |at: Option<u32>| at.map(|at| &delta.securities[at as usize][..]);
+        let (before, security_before) = match &change.role {
+            KeyRole::Changed { properties, security } => (properties, descriptor(*security)),
+            KeyRole::Added => {
+                // a delta may know of no descriptor, but no hive of Windows lacks one
+                let after = descriptor(change.security);
+                let found = self.tree.key_security(key).filter(|_| after.is_some());
+                (&self.tree.key(key).properties, found)
+            }
+            KeyRole::Context | KeyRole::Removed => return,
+        };
+        let other_properties = !same_properties(before, &change.properties);
+        let other_security = security_before != descriptor(change.security);
+        if other_properties {
             let access = self.tree.key(key).properties.access;
-            *self.tree.properties_mut(key) = crate::Properties { access, ..change.properties.borrowed() };
+            *self.tree.properties_mut(key) = Properties { access, ..change.properties.borrowed() };
         }
-        let descriptor = |at: Option<u32>| at.map(|at| &delta.securities[at as usize]);
-        if descriptor(*security_before) != descriptor(change.security) {
+        if other_security {
+            let security = descriptor(change.security).map(|security| self.tree.security_id(security));
             self.tree.set_security(key, security);
         }
         self.touch(position, key);
@@ -239,5 +250,53 @@ impl<'h> Application<'_, 'h> {
         let time = self.delta.keys[position].properties.last_written;
         let properties = self.tree.properties_mut(key);
         properties.last_written = properties.last_written.max(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Upcase, key_flags};
+
+    /// A hive in which `Vendor` has this class, flags and descriptor; without a name it is empty.
+    fn hive<'u>(upcase: &'u Upcase, vendor: Option<(&[u8], u16, u8)>) -> Tree<'u> {
+        let mut tree = Tree::new(upcase, 5, Name::from("ROOT"), vec![1; 20]);
+        if let Some((class, flags, security)) = vendor {
+            let class = class.to_vec().into();
+            let properties = Properties { last_written: 0, flags, user_flags: 0, access: 2, class };
+            let security = tree.security_id(vec![security; 20]);
+            tree.make_subkey(tree.root(), Name::from("Vendor"), properties, Some(security));
+        }
+        tree
+    }
+
+    fn vendor<'t>(tree: &'t Tree<'_>) -> (&'t [u8], u16, &'t [u8]) {
+        let key = tree.descendant(tree.root(), "Vendor").unwrap();
+        let properties = &tree.key(key).properties;
+        (&properties.class, properties.flags, tree.key_security(key).unwrap())
+    }
+
+    #[test]
+    fn a_key_that_two_deltas_add_is_what_the_later_one_makes_it() {
+        let upcase = Upcase::unicode();
+        let empty = hive(&upcase, None);
+        let own = hive(&upcase, Some((b"class", key_flags::SYMBOLIC_LINK, 2)));
+        let delta = Delta::between(&empty, &own);
+        let mut target = hive(&upcase, Some((b"", 0, 3)));
+        assert_eq!(target.apply(&delta, &NoLists), []);
+        assert_eq!(vendor(&target), (&b"class"[..], key_flags::SYMBOLIC_LINK, &[2; 20][..]));
+    }
+
+    #[test]
+    fn a_key_that_a_delta_passes_through_keeps_its_security() {
+        let upcase = Upcase::unicode();
+        let before = hive(&upcase, Some((b"", 0, 2)));
+        let mut after = before.clone();
+        let key = after.descendant(after.root(), "Vendor").unwrap();
+        after.set_value(key, Name::from("x"), crate::string(1, "1"));
+        let delta = Delta::between(&before, &after);
+        let mut target = hive(&upcase, Some((b"", 0, 3)));
+        target.apply(&delta, &NoLists);
+        assert_eq!(vendor(&target).2, [3; 20]);
     }
 }

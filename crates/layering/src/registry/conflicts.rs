@@ -219,17 +219,25 @@ impl Look<'_> {
         path: impl Fn() -> String,
     ) -> Option<RegistryConflict> {
         let mut claims = Vec::new();
+        let mut made = false;
         for (layer, delta, key) in said {
-            if let KeyRole::Changed { security, .. } = &key.role {
-                let descriptor = |at: Option<u32>| at.map(|at| &delta.securities[at as usize][..]);
-                let (before, after) = (descriptor(*security), descriptor(key.security));
-                if before != after {
-                    claims.push(Claim { layer: *layer, before, after });
-                }
+            let descriptor = |at: Option<u32>| at.map(|at| &delta.securities[at as usize][..]);
+            let after = descriptor(key.security);
+            let before = match &key.role {
+                KeyRole::Changed { security, .. } => descriptor(*security),
+                KeyRole::Added => None,
+                KeyRole::Context | KeyRole::Removed => continue,
+            };
+            made |= key.role == KeyRole::Added;
+            if before != after {
+                claims.push(Claim { layer: *layer, before, after });
             }
         }
         let winner = claims.last()?;
-        let now = self.tree.key_security(self.place?);
+        if self.place.is_none() && !made {
+            return None;
+        }
+        let now = self.place.and_then(|place| self.tree.key_security(place));
         let changed_by_os = self.changed_by_os(&claims, now);
         let contested = claims.iter().any(|claim| claim.after != winner.after);
         if !contested && !changed_by_os {
@@ -237,7 +245,7 @@ impl Look<'_> {
         }
         let others = claims.iter().rev().filter(|claim| claim.after != winner.after);
         let mut losers: Vec<String> = others.map(|claim| self.label(claim.layer)).collect();
-        if now != winner.after {
+        if self.place.is_some() && now != winner.after {
             losers.push(self.os.to_owned());
         }
         let losers = losers.into_iter().map(|reference| RegistryLoser { reference, value: None }).collect();

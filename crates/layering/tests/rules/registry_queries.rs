@@ -203,6 +203,43 @@ fn the_security_of_a_key_that_two_layers_change_differently_is_a_conflict() {
 }
 
 #[test]
+fn of_a_key_that_two_layers_create_the_higher_one_s_security_wins_and_the_conflict_is_told() {
+    let lab = lab!();
+    with_registry(&lab);
+    let create = |spec: &Spec, version: &str, own: u8| {
+        app(&lab, spec, version, |hive| {
+            let key = hive.key("Vendor\\New");
+            let security = hive.0.security_id(vec![own; 20]);
+            hive.0.set_security(key, Some(security));
+        });
+    };
+    for (version, own) in [("A@1", 7), ("B@1", 8), ("C@1", 7)] {
+        create(&on("Windows@1"), version, own);
+    }
+    let security = |spec: &Spec| {
+        let mut merged = Registry::read(lab.compose(spec).bytes(SOFTWARE).to_vec());
+        let key = merged.key("Vendor\\New");
+        merged.0.key_security(key).unwrap()[0]
+    };
+    let spec = on("Windows@1").with("A").with("B");
+    assert_eq!(security(&spec), 8);
+    assert_eq!(conflicts(&lab.conflicts(&spec)), ["security SOFTWARE\\Vendor\\New = app:B@1 -; app:A@1 -"]);
+    assert_eq!(conflicts(&lab.conflicts(&on("Windows@1").with("A").with("C"))), [""; 0]);
+    // an OS version that has the key by now
+    lab.os_version(&on("Windows@1"), "Windows@2", |disk| {
+        let mut hive = software();
+        let key = hive.key("Vendor\\New");
+        let security = hive.0.security_id(vec![9; 20]);
+        hive.0.set_security(key, Some(security));
+        disk.file(SOFTWARE, hive.file());
+    });
+    let spec = on("Windows@2").with("A");
+    assert_eq!(security(&spec), 7);
+    let expected = ["!security SOFTWARE\\Vendor\\New = app:A@1 -; os:Windows@2 -"];
+    assert_eq!(conflicts(&lab.conflicts(&spec)), expected);
+}
+
+#[test]
 fn a_value_that_the_os_has_changed_since_is_reported_by_conflicts_and_when_composing() {
     let lab = lab!();
     with_registry(&lab);
