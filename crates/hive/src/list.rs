@@ -2,6 +2,7 @@
 
 use crate::record::value_kind;
 use crate::{Data, Upcase};
+use std::collections::{HashMap, HashSet};
 
 /// How a list is written in a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +11,8 @@ pub enum ListKind {
     Semicolons,
     /// Text with `,` between the elements.
     Commas,
-    /// Text with spaces between the elements.
+    /// Text with spaces or commas between the elements, such as `AppInit_DLLs`; elements that are added get the separator
+    /// that the list has already.
     Spaces,
     /// `REG_MULTI_SZ`.
     Strings,
@@ -29,15 +31,26 @@ pub enum MergedList {
     NotAList,
 }
 
-/// An element: UTF-16 code units.
-type Element = Vec<u16>;
+/// An element, both as it is written and as it is compared: UTF-16 code units.
+#[derive(Debug, Clone, Copy)]
+struct Element<'l> {
+    text: &'l [u16],
+    key: &'l [u16],
+}
+
+/// The text of a list, and the same text in upper case.
+#[derive(Default)]
+struct List {
+    text: Vec<u16>,
+    upper: Vec<u16>,
+}
 
 /// Does to the list `target` what was done to get `after` from `before`; `None` is a value that is not there.
 ///
 /// The result is `target`, minus what was removed, plus what was added, each after its nearest predecessor in `after`
 /// that is an element of `before` and still there (in front if it has no such predecessor at all, at the end if none is
 /// left). No element comes twice; another order alone changes nothing. Elements are equal without regard to case and
-/// to a `\` at the end. `REG_EXPAND_SZ` wins over `REG_SZ`.
+/// to a `\` at the end. `REG_EXPAND_SZ` wins over `REG_SZ`. The time it takes is proportional to the length of the lists.
 pub fn merge_lists(
     upcase: &Upcase,
     kind: ListKind,
@@ -45,49 +58,12 @@ pub fn merge_lists(
     after: Option<&Data<'_>>,
     target: &Data<'_>,
 ) -> MergedList {
-    let elements = |data: Option<&Data<'_>>| data.map_or(Some(Vec::new()), |data| split(kind, data));
-    let (Some(before), Some(changed), Some(mut result)) =
-        (elements(before), elements(after), split(kind, target))
-    else {
+    let read = |data: Option<&Data<'_>>| data.map_or(Some(List::default()), |data| read(upcase, kind, data));
+    let (Some(old), Some(changed), Some(own)) = (read(before), read(after), read(Some(target))) else {
         return MergedList::NotAList;
     };
-    let key = |element: &Element| -> Element {
-        let end = element.len() - element.iter().rev().take_while(|unit| **unit == u16::from(b'\\')).count();
-        element[..end].iter().map(|unit| upcase.unit(*unit)).collect()
-    };
-    let keys = |elements: &[Element]| elements.iter().map(key).collect::<Vec<Element>>();
-    let (before_keys, changed_keys) = (keys(&before), keys(&changed));
-    let untouched = result.clone();
-
-    result.retain(|element| {
-        let element = key(element);
-        changed_keys.contains(&element) || !before_keys.contains(&element)
-    });
-    for (position, element) in changed.iter().enumerate() {
-        let own = &changed_keys[position];
-        if before_keys.contains(own) || result.iter().any(|other| key(other) == *own) {
-            continue;
-        }
-        // predecessors of the base, and those that were added just before, so that additions keep their order
-        let earlier = changed_keys[..position].iter().rev();
-        let mut had_predecessor = false;
-        let place = earlier
-            .inspect(|other| had_predecessor |= before_keys.contains(other))
-            .find_map(|other| result.iter().position(|there| key(there) == *other));
-        let at = match place {
-            Some(place) => place + 1,
-            None if had_predecessor => result.len(),
-            None => 0,
-        };
-        result.insert(at, element.clone());
-    }
-    let mut seen: Vec<Element> = Vec::with_capacity(result.len());
-    result.retain(|element| {
-        let own = key(element);
-        let new = !seen.contains(&own);
-        seen.push(own);
-        new
-    });
+    let untouched = own.elements(kind);
+    let result = merge(&old.elements(kind), &changed.elements(kind), &untouched);
 
     if result.is_empty() && after.is_none() {
         return MergedList::Removed;
@@ -96,59 +72,130 @@ pub fn merge_lists(
         Some(after) if target.kind == value_kind::SZ && after.kind == value_kind::EXPAND_SZ => after.kind,
         _ => target.kind,
     };
-    if result == untouched && value_type == target.kind {
+    let same = result.iter().map(|element| element.text).eq(untouched.iter().map(|element| element.text));
+    if same && value_type == target.kind {
         return MergedList::Unchanged;
     }
-    MergedList::Data(Data { kind: value_type, flags: target.flags, bytes: join(kind, &result).into() })
+    let bytes = join(kind, own.separator(kind), &result);
+    MergedList::Data(Data { kind: value_type, flags: target.flags, bytes: bytes.into() })
 }
 
-/// The elements of a list; `None` when the value is of another type.
-fn split(kind: ListKind, data: &Data<'_>) -> Option<Vec<Element>> {
+fn merge<'l>(before: &[Element<'l>], changed: &[Element<'l>], target: &[Element<'l>]) -> Vec<Element<'l>> {
+    let keys = |elements: &[Element<'l>]| elements.iter().map(|element| element.key).collect::<HashSet<_>>();
+    let (before_keys, changed_keys) = (keys(before), keys(changed));
+    let mut result = Chain::default();
+    for element in target {
+        if changed_keys.contains(element.key) || !before_keys.contains(element.key) {
+            result.insert(*element, result.last);
+        }
+    }
+    // predecessors of the base, and those that were added just before, so that additions keep their order
+    let mut predecessor = None;
+    let mut had_predecessor = false;
+    for element in changed {
+        let of_base = before_keys.contains(element.key);
+        if !of_base && !result.places.contains_key(element.key) {
+            let end = if had_predecessor { result.last } else { None };
+            result.insert(*element, predecessor.or(end));
+        }
+        predecessor = result.places.get(element.key).copied().or(predecessor);
+        had_predecessor |= of_base;
+    }
+    let mut seen = HashSet::new();
+    result.elements().filter(|element| seen.insert(element.key)).collect()
+}
+
+/// Elements in an order into which others are inserted.
+#[derive(Default)]
+struct Chain<'l> {
+    /// Each element with the place of that which follows it.
+    links: Vec<(Element<'l>, Option<usize>)>,
+    first: Option<usize>,
+    last: Option<usize>,
+    /// Where the first element with each key is.
+    places: HashMap<&'l [u16], usize>,
+}
+
+impl<'l> Chain<'l> {
+    /// Puts an element behind another, in front of all behind none.
+    fn insert(&mut self, element: Element<'l>, behind: Option<usize>) {
+        let place = self.links.len();
+        let link = behind.map_or(&mut self.first, |behind| &mut self.links[behind].1);
+        let next = link.replace(place);
+        self.links.push((element, next));
+        if next.is_none() {
+            self.last = Some(place);
+        }
+        self.places.entry(element.key).or_insert(place);
+    }
+
+    fn elements(&self) -> impl Iterator<Item = Element<'l>> {
+        std::iter::successors(self.first, |place| self.links[*place].1).map(|place| self.links[place].0)
+    }
+}
+
+/// The text of a list; `None` when the value is of another type.
+fn read(upcase: &Upcase, kind: ListKind, data: &Data<'_>) -> Option<List> {
     if !data.bytes.len().is_multiple_of(2) {
         return None;
     }
     let units = data.bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     let text: Vec<u16> = match (kind, data.kind) {
-        (ListKind::Strings, value_kind::MULTI_SZ) => {
-            let units: Vec<u16> = units.collect();
-            let strings = units.split(|unit| *unit == 0).take_while(|string| !string.is_empty());
-            return Some(strings.map(<[u16]>::to_vec).collect());
-        }
+        (ListKind::Strings, value_kind::MULTI_SZ) => units.collect(),
         (ListKind::Strings, _) => return None,
         (_, value_kind::SZ | value_kind::EXPAND_SZ) => units.take_while(|unit| *unit != 0).collect(),
         _ => return None,
     };
-    let mut elements = vec![Element::new()];
-    let mut quoted = false;
-    for unit in text {
-        quoted ^= kind == ListKind::Semicolons && unit == u16::from(b'"');
-        match elements.last_mut() {
-            Some(element) if unit != separator(kind) || quoted => element.push(unit),
-            _ => elements.push(Element::new()),
+    let upper = text.iter().map(|unit| upcase.unit(*unit)).collect();
+    Some(List { text, upper })
+}
+
+impl List {
+    /// The elements that are not empty. A list of strings may have an empty one inside, which ends nothing.
+    fn elements(&self, kind: ListKind) -> Vec<Element<'_>> {
+        let mut elements = Vec::new();
+        let (mut start, mut quoted) = (0, false);
+        for end in 0..=self.text.len() {
+            let unit = self.text.get(end);
+            quoted ^= kind == ListKind::Semicolons && unit == Some(&u16::from(b'"'));
+            if unit.is_none_or(|unit| !quoted && separators(kind).contains(unit)) {
+                elements.extend(self.element(kind, start, end));
+                start = end + 1;
+            }
         }
+        elements
     }
-    if kind == ListKind::Commas {
-        elements.iter_mut().for_each(trim);
+
+    fn element(&self, kind: ListKind, mut start: usize, mut end: usize) -> Option<Element<'_>> {
+        let ends_with = |unit: u8, end: usize| self.text[start..end].last() == Some(&u16::from(unit));
+        while kind == ListKind::Commas && ends_with(b' ', end) {
+            end -= 1;
+        }
+        let mut key_end = end;
+        while ends_with(b'\\', key_end) {
+            key_end -= 1;
+        }
+        while kind == ListKind::Commas && self.text[start..end].first() == Some(&u16::from(b' ')) {
+            start += 1;
+        }
+        (start < end).then(|| Element { text: &self.text[start..end], key: &self.upper[start..key_end] })
     }
-    elements.retain(|element| !element.is_empty());
-    Some(elements)
+
+    /// What is between the elements: what the list itself uses where there is a choice.
+    fn separator(&self, kind: ListKind) -> u16 {
+        let all = separators(kind);
+        let used = self.text.iter().find(|unit| all.contains(unit)).copied();
+        used.unwrap_or(all[0])
+    }
 }
 
-fn trim(element: &mut Element) {
-    let space = |unit: &u16| *unit == u16::from(b' ');
-    let start = element.iter().take_while(|unit| space(unit)).count();
-    element.drain(..start);
-    let end = element.len() - element.iter().rev().take_while(|unit| space(unit)).count();
-    element.truncate(end);
-}
-
-fn join(kind: ListKind, elements: &[Element]) -> Vec<u8> {
+fn join(kind: ListKind, separator: u16, elements: &[Element<'_>]) -> Vec<u8> {
     let mut units = Vec::new();
     for (position, element) in elements.iter().enumerate() {
         if position > 0 && kind != ListKind::Strings {
-            units.push(separator(kind));
+            units.push(separator);
         }
-        units.extend_from_slice(element);
+        units.extend_from_slice(element.text);
         if kind == ListKind::Strings {
             units.push(0);
         }
@@ -157,12 +204,13 @@ fn join(kind: ListKind, elements: &[Element]) -> Vec<u8> {
     units.into_iter().flat_map(u16::to_le_bytes).collect()
 }
 
-fn separator(kind: ListKind) -> u16 {
+/// What may be between elements, the usual one first.
+fn separators(kind: ListKind) -> &'static [u16] {
     match kind {
-        ListKind::Semicolons => u16::from(b';'),
-        ListKind::Commas => u16::from(b','),
-        ListKind::Spaces => u16::from(b' '),
-        ListKind::Strings => 0,
+        ListKind::Semicolons => &[b';' as u16],
+        ListKind::Commas => &[b',' as u16],
+        ListKind::Spaces => &[b' ' as u16, b',' as u16],
+        ListKind::Strings => &[0],
     }
 }
 
@@ -170,6 +218,7 @@ fn separator(kind: ListKind) -> u16 {
 mod tests {
     use super::*;
     use crate::text::{multi_string, string};
+    use proptest::prelude::*;
 
     fn path(list: &str) -> Data<'static> {
         string(value_kind::SZ, list)
@@ -252,6 +301,106 @@ mod tests {
     fn comma_lists_and_lists_of_strings_merge_alike() {
         assert_eq!(merged(ListKind::Commas, Some("x, y"), Some("x,y,z"), "x,y,w"), "x,y,z,w");
         assert_eq!(merged(ListKind::Strings, Some("a|b"), Some("a|b|n"), "a|b|o"), "a|b|n|o");
+    }
+
+    #[test]
+    fn an_empty_string_inside_ends_no_list_of_strings() {
+        let units = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let list = |text: &str| Data::new(value_kind::MULTI_SZ, units(text));
+        let (before, after) = (list("a\0\0"), list("a\0\0n\0\0"));
+        let target = list("a\0\0b\0\0\0c\0\0");
+        let merged = merge_lists(&Upcase::unicode(), ListKind::Strings, Some(&before), Some(&after), &target);
+        assert_eq!(merged, MergedList::Data(list("a\0n\0b\0c\0\0")));
+    }
+
+    #[test]
+    fn where_spaces_or_commas_separate_additions_get_what_the_list_uses() {
+        let spaces = |before, after, target| merged(ListKind::Spaces, Some(before), Some(after), target);
+        assert_eq!(spaces("a.dll,b.dll", "a.dll,b.dll,n.dll", "b.dll,o.dll"), "b.dll,n.dll,o.dll");
+        assert_eq!(spaces("a.dll b.dll", "a.dll, b.dll n.dll", "a.dll,b.dll"), "a.dll,b.dll,n.dll");
+        assert_eq!(spaces("a.dll", "a.dll,n.dll", "a.dll n.dll"), "=");
+        assert_eq!(spaces("a.dll,b.dll", "a.dll,b.dll,n.dll", "a.dll"), "a.dll n.dll");
+        assert_eq!(spaces("a,b", "a,b", "b  a"), "=");
+    }
+
+    #[test]
+    fn a_list_of_a_hundred_thousand_elements_is_merged_at_once() {
+        let names =
+            |numbers: std::ops::Range<u32>| numbers.map(|number| number.to_string()).collect::<Vec<_>>();
+        let list = |names: &[String]| multi_string(names.iter().map(String::as_str));
+        let (old, new, own) = (names(0..100_000), names(50_000..150_000), names(90_000..200_000));
+        let started = std::time::Instant::now();
+        let merged = merge_lists(
+            &Upcase::unicode(),
+            ListKind::Strings,
+            Some(&list(&old)),
+            Some(&list(&new)),
+            &list(&own),
+        );
+        assert_eq!(merged, MergedList::Unchanged);
+        let merged = merge_lists(
+            &Upcase::unicode(),
+            ListKind::Strings,
+            Some(&list(&own)),
+            Some(&list(&new)),
+            &list(&old[..60_000]),
+        );
+        let MergedList::Data(data) = merged else { panic!("{merged:?}") };
+        assert_eq!(data.texts().unwrap().len(), 90_000);
+        // the square of the length would take an hour
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    }
+
+    /// What a merge is, word by word: the model that the merge is compared with.
+    fn model(before: &[String], changed: &[String], target: &[String]) -> Vec<String> {
+        let key = |element: &String| element.trim_end_matches('\\').to_uppercase();
+        let keys = |elements: &[String]| elements.iter().map(key).collect::<Vec<String>>();
+        let (before, changed_keys) = (keys(before), keys(changed));
+        let mut result = target.to_vec();
+        result.retain(|element| changed_keys.contains(&key(element)) || !before.contains(&key(element)));
+        for (position, element) in changed.iter().enumerate() {
+            let own = key(element);
+            if before.contains(&own) || keys(&result).contains(&own) {
+                continue;
+            }
+            let earlier = &changed_keys[..position];
+            let place =
+                earlier.iter().rev().find_map(|other| keys(&result).iter().position(|key| key == other));
+            let at = match place {
+                Some(place) => place + 1,
+                None if earlier.iter().any(|other| before.contains(other)) => result.len(),
+                None => 0,
+            };
+            result.insert(at, element.clone());
+        }
+        let mut seen = Vec::new();
+        result.retain(|element| {
+            let new = !seen.contains(&key(element));
+            seen.push(key(element));
+            new
+        });
+        result
+    }
+
+    fn elements() -> impl Strategy<Value = Vec<String>> {
+        proptest::collection::vec("[a-fA-B]\\\\{0,1}|\\\\", 0..9)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_merge_is_what_the_model_says(before in elements(), after in elements(), target in elements()) {
+            let list = |elements: &[String]| multi_string(elements.iter().map(String::as_str));
+            let (was, is, own) = (list(&before), list(&after), list(&target));
+            let merged = merge_lists(&Upcase::unicode(), ListKind::Strings, Some(&was), Some(&is), &own);
+            let expected = model(&before, &after, &target);
+            let expected = match expected == target {
+                true => MergedList::Unchanged,
+                false => MergedList::Data(list(&expected)),
+            };
+            prop_assert_eq!(merged, expected);
+        }
     }
 
     #[test]
