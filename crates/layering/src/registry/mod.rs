@@ -6,8 +6,8 @@
 //! compose:  hive of the OS version + its logs ─► the deltas of all layers, lowest first ─► one new hive, no logs
 //! ```
 //!
-//! In the SYSTEM hive the control set that is in use is compared and changed under the name `CurrentControlSet`, whatever
-//! its number; other sets are left as they are. Which values are lists (`lists.txt`) and what no layer carries
+//! In the SYSTEM hive one control set is compared and changed under the name `CurrentControlSet`, whatever its number:
+//! compared the one in use, changed the one that the composite starts with. Other sets are left as they are. Which values are lists (`lists.txt`) and what no layer carries
 //! (`never-captured.txt`) are data.
 
 mod accounts;
@@ -222,7 +222,10 @@ pub(crate) fn merge<'h>(
     os: &str,
 ) -> hive::Result<Merged<'h>> {
     let (mut tree, _) = Tree::load(hive, meaning.upcase)?;
-    let set = if meaning.kind == HiveKind::System { enter_current_set(&mut tree) } else { None };
+    let set = match meaning.kind {
+        HiveKind::System => next_set(&tree).and_then(|set| enter_set(&mut tree, set)),
+        _ => None,
+    };
     let lists = meaning.lists.of(meaning.kind);
     let conflicts = conflicts::of_hive(&tree, meaning.shown, layers, &lists, os);
     let notices = layers.iter().map(|(_, delta)| tree.apply(delta, &lists)).collect();
@@ -235,15 +238,29 @@ pub(crate) fn current_set(tree: &Tree<'_>, name: &Name<'_>) -> Option<KeyId> {
     asked.then(|| set_in_use(tree)).flatten()
 }
 
+/// The control set that Windows started with last.
 fn set_in_use(tree: &Tree<'_>) -> Option<KeyId> {
+    selected_set(tree, "Current")
+}
+
+/// The control set that Windows starts with next.
+fn next_set(tree: &Tree<'_>) -> Option<KeyId> {
+    selected_set(tree, "Default").or_else(|| set_in_use(tree))
+}
+
+fn selected_set(tree: &Tree<'_>, purpose: &str) -> Option<KeyId> {
     let select = tree.subkey(tree.root(), &Name::from("Select"))?;
-    let number = tree.value(select, &Name::from("Current")).and_then(Data::number)?;
+    let number = tree.value(select, &Name::from(purpose)).and_then(Data::number)?;
     tree.subkey(tree.root(), &Name::from(format!("ControlSet{number:03}").as_str()))
 }
 
 /// Gives the control set in use the name [`CURRENT_CONTROL_SET`]; with it, the name that it had.
 pub(crate) fn enter_current_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
     let set = set_in_use(tree)?;
+    enter_set(tree, set)
+}
+
+fn enter_set<'h>(tree: &mut Tree<'h>, set: KeyId) -> Option<(KeyId, Name<'h>)> {
     let name = tree.key(set).name.clone();
     // a key of that name would be a link, which Windows makes in memory only
     if let Some(link) = tree.subkey(tree.root(), &Name::from(CURRENT_CONTROL_SET)) {

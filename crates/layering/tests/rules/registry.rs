@@ -118,6 +118,51 @@ fn changes_go_from_the_control_set_in_use_to_that_which_the_target_uses() {
 }
 
 #[test]
+fn changes_go_to_the_control_set_that_the_image_starts_with() {
+    let lab = lab!();
+    for (version, default, changed) in [("Next@1", 2u32, "ControlSet002"), ("Lost@1", 7, "ControlSet001")] {
+        lab.os(version, |disk| {
+            let mut hive = system(1);
+            hive.set("Select", "Default", Data::new(value_kind::DWORD, default.to_le_bytes().to_vec()));
+            disk.file(SYSTEM, hive.file());
+        });
+        let (os, _) = version.split_once('@').unwrap();
+        let app = format!("{os}App@1");
+        lab.app(&on(os), &app, |disk| {
+            let mut hive = system(1);
+            hive.text("ControlSet001\\Services\\A", "ImagePath", "A.sys");
+            disk.file(SYSTEM, hive.file());
+        });
+        let image = lab.compose(&on(os).with(&format!("{os}App")));
+        let merged = Registry::read(image.bytes(SYSTEM).to_vec());
+        for set in ["ControlSet001", "ControlSet002"] {
+            assert_eq!(merged.has(&format!("{set}\\Services\\A")), set == changed, "{version}: {set}");
+        }
+        assert!(!merged.has("CurrentControlSet"));
+    }
+}
+
+#[test]
+fn a_new_version_that_removes_a_key_with_what_is_never_captured_any_more_can_be_composed() {
+    let lab = lab!();
+    with_registry(&lab);
+    change(&lab, "A@1", SOFTWARE, {
+        let mut hive = software();
+        hive.text("Vendor\\Old", "License", "x");
+        hive
+    });
+    let never = lab.store().join("registry-never-captured.txt");
+    std::fs::write(never, "SOFTWARE\\Vendor\\Old : License\n").unwrap();
+    lab.app(&on("Windows").base("A@1"), "A@2", |disk| {
+        let mut hive = software();
+        hive.remove("Vendor\\Old");
+        disk.file(SOFTWARE, hive.file());
+    });
+    let merged = Registry::read(lab.compose(&on("Windows").with("A@2")).bytes(SOFTWARE).to_vec());
+    assert!(merged.has("Vendor") && !merged.has("Vendor\\Old"));
+}
+
+#[test]
 fn removed_keys_and_values_go_and_what_the_author_could_not_see_stays() {
     let lab = lab!();
     with_registry(&lab);
