@@ -150,12 +150,19 @@ fn start_at_boot(tree: &mut Tree<'_>, sets: &[KeyId], name: &str) -> Vec<String>
     changed
 }
 
-/// Takes a driver out of the filters of all classes of devices; a list without elements goes. Gives where it was.
+/// Takes a driver out of the filters of all classes of devices and of all devices; a list without elements goes. Gives
+/// where it was.
 fn unfilter(tree: &mut Tree<'_>, sets: &[KeyId], driver: &str) -> Vec<String> {
-    let parents = sets.iter().filter_map(|set| tree.descendant(*set, "Control\\Class"));
-    let classes: Vec<KeyId> = parents.flat_map(|key| tree.key(key).subkeys().to_vec()).collect();
+    let below = |tree: &Tree<'_>, keys: Vec<KeyId>| -> Vec<KeyId> {
+        keys.into_iter().flat_map(|key| tree.key(key).subkeys().to_vec()).collect()
+    };
+    let of = |path: &str| sets.iter().filter_map(|set| tree.descendant(*set, path)).collect();
+    let classes = below(tree, of("Control\\Class"));
+    // a device is an enumerator's, below its hardware id
+    let devices = below(tree, below(tree, below(tree, of("Enum"))));
+    let filtered = classes.into_iter().chain(devices);
     let mut changed = Vec::new();
-    for (class, list) in classes.into_iter().flat_map(|class| FILTER_LISTS.map(|list| (class, list))) {
+    for (class, list) in filtered.flat_map(|key| FILTER_LISTS.map(|list| (key, list))) {
         let name = Name::from(list);
         let Some(mut filters) = tree.value(class, &name).and_then(Data::texts) else { continue };
         let before = filters.len();

@@ -22,6 +22,9 @@ fn service(hive: &mut Registry, set: &str, name: &str, start: u32) {
     hive.set(&format!("{set}\\Services\\{name}"), "Start", number(start));
 }
 
+/// One of the controllers.
+const CONTROLLER: &str = "Enum\\PCI\\VEN_8086&DEV_7010\\1";
+
 /// The SYSTEM hive of a machine that was installed on vSphere, and was on XenServer once.
 fn system() -> Registry {
     let mut hive = Registry::new();
@@ -34,6 +37,7 @@ fn system() -> Registry {
         hive.set(&format!("{set}\\Services\\storahci\\StartOverride"), "0", number(3));
         hive.set(&format!("{set}\\{CONTROLLERS}"), "UpperFilters", multi_string(["other", "XENFILT"]));
     }
+    hive.set(&format!("ControlSet001\\{CONTROLLER}"), "LowerFilters", multi_string(["xenfilt"]));
     hive
 }
 
@@ -101,6 +105,7 @@ fn software_of_platforms_that_were_not_selected_is_out_of_action_in_an_image() {
         assert!(!hive.has(&format!("{set}\\Services\\storahci\\StartOverride")));
         assert_eq!(hive.said(&format!("{set}\\{CONTROLLERS}"), "UpperFilters"), "other");
     }
+    assert_eq!(hive.said(&format!("ControlSet001\\{CONTROLLER}"), "LowerFilters"), "-");
     assert_eq!(start("ControlSet001", "viostor"), Some(0));
     assert!(!hive.has("ControlSet001\\Services\\viostor\\StartOverride"));
     assert_eq!(start("ControlSet001", "QEMU-GA"), Some(2));
@@ -148,6 +153,7 @@ fn an_image_records_what_recipes_did() {
     let filter =
         |set| format!("xenserver removed SYSTEM\\ControlSet00{set}\\{CONTROLLERS} : UpperFilters : xenfilt");
     expected.extend([1, 2].map(filter));
+    expected.push(format!("xenserver removed SYSTEM\\ControlSet001\\{CONTROLLER} : LowerFilters : xenfilt"));
     expected.push("pvs removed \\Personality.ini".to_owned());
     assert_eq!(applied(&lab, &lab.compose(&on("Windows").platform("KVM"))), expected);
 
