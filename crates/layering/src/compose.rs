@@ -12,7 +12,7 @@ use crate::plan::{PlanLayer, plan, warning};
 use crate::reagent;
 use crate::recipes::{self, CleanUp};
 use crate::record::{DiskRecord, Pinned};
-use crate::registry::{self, ListValues, RegistryLayer, Rules};
+use crate::registry::{Composition, ListValues, RegistryLayer, Rules};
 use crate::report::{AppliedAction, AppliedRow, Warning};
 use crate::request::Recovery;
 use crate::{Error, Result};
@@ -195,6 +195,12 @@ pub(crate) fn compose<'s>(
             });
         }
     }
+    let registry: Vec<RegistryLayer<'_>> = layers.iter().map(Layer::registry).collect();
+    let volume_before: (&Tree, &dyn ByteSource) = (&tree, &window);
+    let rules = Rules { lists, clean_up };
+    let names = (&*os.reference, &*context);
+    let mut hives = Composition::new(volume_before, &plan.steps, &registry, rules, names);
+    hives.update_brought(&mut manifests, &os.placement, progress)?;
     let manifests: Vec<&Manifest> = manifests.iter().map(|manifest| &**manifest).collect();
     let mut done = execute(&mut editor, &tree, &plan.steps, &manifests, &os.placement, &context, progress)?;
     if !done.object_ids_dropped.is_empty() {
@@ -202,18 +208,8 @@ pub(crate) fn compose<'s>(
             "object ids that were left out, because another file or directory of the volume has the same";
         warnings.push(warning("object-id-dropped", message, std::mem::take(&mut done.object_ids_dropped)));
     }
-    let registry: Vec<RegistryLayer<'_>> = layers.iter().map(Layer::registry).collect();
-    let volume_before: (&Tree, &dyn ByteSource) = (&tree, &window);
-    let rules = Rules { lists, clean_up };
-    let (remarks, in_registry) = registry::update(
-        &mut editor,
-        volume_before,
-        &plan.steps,
-        &registry,
-        rules,
-        (&os.reference, &context),
-        progress,
-    )?;
+    hives.update_os(&mut editor, progress)?;
+    let (remarks, in_registry) = hives.finish();
     warnings.extend(remarks);
     applied.extend(in_registry);
     applied.sort_by_key(|(step, _)| *step);

@@ -8,10 +8,10 @@ use crate::registry::{self, HiveKind, NeverCapturedKeys, Side};
 use crate::streams::{self, Part, PartReader};
 use crate::{Error, Result};
 use disk::{BLOCK, BlockSet, ByteSource};
-use hive::{Delta, Upcase};
+use hive::{Delta, Recovery, Upcase};
 use operation::Progress;
 use store::{BlobHasher, BlobId, PackWriter, block_digest};
-use volume::{Name, Stream, StreamData};
+use volume::{Name, Stream, StreamData, StreamFlags};
 
 /// How equality of contents is decided where the records of two files agree.
 pub(crate) enum Equality {
@@ -245,12 +245,36 @@ impl Contents for ReturnedContents<'_> {
         registry::settings_changed(&self.registry.upcase, before, after).unwrap_or(true)
     }
 
+    fn recovered_hive(&mut self, path: &str, new: &HiveStreams<'_>) -> Result<Option<StreamRecord>> {
+        let files = registry::read(self.new, new).map_err(Error::io(format!("reading {path}")))?;
+        self.read += files.logs.iter().map(|log| log.len() as u64).sum::<u64>() + files.file.len() as u64;
+        let hive = if self.registry.accept_dirty { files.open_dirty() } else { files.open() };
+        let hive = hive.map_err(|source| Error::Hive { context: path.to_owned(), source })?;
+        if !matches!(hive.recovery(), Recovery::Replayed { .. }) {
+            return Ok(None);
+        }
+        let len = hive.as_bytes().len() as u64;
+        let appended = self.writer.append_bytes(hive.as_bytes())?;
+        self.kept += len;
+        self.stored += if appended.new { len } else { 0 };
+        let content =
+            ContentRecord::Stored { content: appended.id, len, pieces: Vec::new(), layout: Vec::new() };
+        let (name, flags) = (Name::default(), StreamFlags::default());
+        Ok(Some(StreamRecord { name, size: len, valid: len, flags, content }))
+    }
+
     fn accounts_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> Vec<String> {
         let (Ok(before), Ok(after)) = (registry::read(self.base, base), registry::read(self.new, new)) else {
             return Vec::new();
         };
         self.read += after.logs.iter().map(|log| log.len() as u64).sum::<u64>() + after.file.len() as u64;
         registry::accounts_changed(&self.registry.upcase, before, after).unwrap_or_default()
+    }
+
+    fn service_profiles(&mut self, software: &HiveStreams<'_>) -> Vec<String> {
+        let Ok(files) = registry::read(self.new, software) else { return Vec::new() };
+        self.read += files.logs.iter().map(|log| log.len() as u64).sum::<u64>() + files.file.len() as u64;
+        registry::service_profiles(&self.registry.upcase, files).unwrap_or_default()
     }
 
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>> {

@@ -11,7 +11,7 @@ use crate::never_captured::NeverCaptured;
 use crate::registry::HiveKind;
 use hive::Delta;
 use operation::{Progress, Unit};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use store::BlobId;
 use volume::{Child, FileId, Kind, Metadata, Name, Node, Stream, Tree};
 
@@ -35,8 +35,14 @@ pub trait Contents {
     /// Whether two states of a hive of users or secrets differ in more than a machine notes by itself; so they do where
     /// one cannot be read.
     fn settings_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> bool;
+    /// Keeps the bytes of a hive of the new tree with its logs replayed; `None` where there is nothing to replay. `path` is
+    /// for messages.
+    fn recovered_hive(&mut self, path: &str, new: &HiveStreams<'_>) -> Result<Option<StreamRecord>>;
     /// Local users and groups that were made or removed between two states of SAM; none where it cannot be read.
     fn accounts_changed(&mut self, base: &HiveStreams<'_>, new: &HiveStreams<'_>) -> Vec<String>;
+    /// Names of the folders in `\Users` that are profiles of accounts of services, as SOFTWARE of the new tree lists them;
+    /// none where it cannot be read.
+    fn service_profiles(&mut self, software: &HiveStreams<'_>) -> Vec<String>;
     /// Version resource of a binary of the new tree.
     fn binary_version(&mut self, name: &Name, stream: &Stream) -> Result<Option<[u16; 4]>>;
 }
@@ -98,6 +104,8 @@ pub fn difference(
         os_only: Vec::new(),
         accounts: Vec::new(),
         profiles: Vec::new(),
+        service_profiles: None,
+        recovered: HashMap::new(),
     };
     walk.frames.push(Frame {
         parent: 0,
@@ -163,6 +171,10 @@ struct Walk<'a> {
     os_only: Vec<String>,
     accounts: Vec<String>,
     profiles: Vec<String>,
+    /// Folded names of the folders in `\Users` that belong to services, once somebody asked.
+    service_profiles: Option<HashSet<Name>>,
+    /// Main streams of hives that are brought as files, where their logs had to be replayed.
+    recovered: HashMap<FileId, StreamRecord>,
 }
 
 impl Walk<'_> {
@@ -201,9 +213,9 @@ impl Walk<'_> {
                 if !self.is_unchanged(frame, was, is)? {
                     self.os_only(frame, (was, old), (is, now));
                 }
-            } else if role == Some(Role::Log) && self.is_on_both_sides(frame) {
+            } else if role == Some(Role::Log) && self.frames[frame].new.is_some() {
                 // part of the hive that it belongs to
-            } else if self.scope.without_os_only && was.is_none() && self.is_profile(frame, shown) {
+            } else if self.scope.without_os_only && was.is_none() && self.is_users_profile(frame, shown) {
                 self.profiles.push(self.display(frame, name));
             } else if let (Some(Role::Hive(kind)), Some(was), Some(is)) = (role, was, is)
                 && self.are_files(was, is)
@@ -212,6 +224,9 @@ impl Walk<'_> {
             } else if self.frames[frame].ambiguous || twins(old, o) || twins(now, n) {
                 self.ambiguous_entry(frame, was, is, &mut below)?;
             } else {
+                if let (Some(Role::Hive(_)), Some(is)) = (role, is) {
+                    self.brought_hive(frame, is, now)?;
+                }
                 self.entry(frame, was, is, &mut below)?;
             }
         }
@@ -242,14 +257,26 @@ impl Walk<'_> {
         self.os_only.push(self.display(frame, &name));
     }
 
-    fn is_on_both_sides(&self, frame: usize) -> bool {
-        self.frames[frame].base.is_some() && self.frames[frame].new.is_some()
+    /// Whether an entry of the new tree is the profile of a user: users are the OS layer's alone. The account of a service
+    /// is part of the program that the service belongs to.
+    fn is_users_profile(&mut self, frame: usize, child: &Child) -> bool {
+        let is_users = |path: &[Name]| matches!(path, [only] if self.new.fold(only) == self.new.fold(&Name::from("Users")));
+        let is_profile = is_users(&self.frames[frame].path)
+            && self.new.child(child.id, &Name::from("NTUSER.DAT")).is_some();
+        is_profile && !self.is_of_service(child)
     }
 
-    /// Whether an entry of the new tree is the profile of a user: users are the OS layer's alone.
-    fn is_profile(&self, frame: usize, child: &Child) -> bool {
-        let is_users = |path: &[Name]| matches!(path, [only] if self.new.fold(only) == self.new.fold(&Name::from("Users")));
-        is_users(&self.frames[frame].path) && self.new.child(child.id, &Name::from("NTUSER.DAT")).is_some()
+    fn is_of_service(&mut self, child: &Child) -> bool {
+        let (tree, contents) = (self.new, &mut *self.contents);
+        let folders = self.service_profiles.get_or_insert_with(|| {
+            let all = hives::all(tree);
+            let software = all.iter().find(|hive| hive.kind == HiveKind::Software);
+            let streams =
+                software.and_then(|hive| hive_streams(tree, hive.entry, tree.children(hive.parent)));
+            let names = streams.map_or_else(Vec::new, |streams| contents.service_profiles(&streams));
+            names.iter().map(|name| tree.fold(&Name::from(name.as_str()))).collect()
+        });
+        folders.contains(&child.folded)
     }
 
     fn are_files(&self, was: &Child, is: &Child) -> bool {
@@ -273,6 +300,19 @@ impl Walk<'_> {
         if let Some(delta) = self.contents.hive_change(&path, kind, &base, &new)? {
             let directory = self.position(frame)?;
             self.manifest.hives.push(HiveRecord { directory, name: is.name.clone(), delta });
+        }
+        Ok(())
+    }
+
+    /// A hive that the base lacks is brought as a file, and its logs are not: what they say is put into it.
+    fn brought_hive(&mut self, frame: usize, is: &Child, now: &[Child]) -> Result<()> {
+        if self.new.is_directory(is.id) {
+            return Ok(());
+        }
+        let Some(streams) = hive_streams(self.new, is, now) else { return Ok(()) };
+        let path = self.display(frame, &is.name);
+        if let Some(record) = self.contents.recovered_hive(&path, &streams)? {
+            self.recovered.insert(is.id, record);
         }
         Ok(())
     }
@@ -572,7 +612,11 @@ impl Walk<'_> {
     ) -> Result<()> {
         let mut streams = Vec::with_capacity(node.streams.len());
         for stream in &node.streams {
-            streams.push(self.contents.keep(stream)?);
+            let recovered = if stream.name.is_empty() { self.recovered.remove(&node.id) } else { None };
+            streams.push(match recovered {
+                Some(recovered) => recovered,
+                None => self.contents.keep(stream)?,
+            });
         }
         // Also of a new file: a later version of the operating system may bring one of the same name.
         let binary_version = match node.streams.first() {

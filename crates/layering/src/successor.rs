@@ -139,6 +139,10 @@ pub(crate) fn successor(
     for (manifest, paths) in [(base, &base_paths), (change, &change_paths)] {
         for record in &manifest.hives {
             let key = path(paths, record.directory, &record.name);
+            // What the base changed in a hive is gone with the hive, also when another one is in its place now.
+            if std::ptr::eq(manifest, base) && gone.contains(&key) {
+                continue;
+            }
             let directory = paths[record.directory as usize].clone();
             match hives.get_mut(&key) {
                 None => {

@@ -1,11 +1,13 @@
 //! The hives of a composite: each that a layer or a recipe changes is read once, changed by all layers and then by the
-//! recipes, and written once.
+//! recipes, and written once. Of a hive that a layer brings as a file, the file is changed by that layer and those above
+//! it, before it is put on the volume.
 
-use super::{HiveKind, ListValues, Meaning, Merged, files, merge};
+use super::{HiveFiles, HiveKind, ListValues, Meaning, Merged, files, merge};
 use crate::difference::hive_streams;
 use crate::hives::{self, Role};
-use crate::manifest::Manifest;
-use crate::plan::{Steps, warning};
+use crate::manifest::{ContentRecord, FileRecord, Manifest};
+use crate::placement::Placement;
+use crate::plan::{Creation, Steps, warning};
 use crate::query::hives::HiveName;
 use crate::recipes::{CleanUp, Done};
 use crate::report::Warning;
@@ -13,6 +15,7 @@ use crate::{Error, Result};
 use disk::ByteSource;
 use hive::{Delta, Hive, Notice, Recovery, Upcase};
 use operation::{Progress, Unit};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use volume::{Child, FileId, Name, NewData, NewStream, StreamFlags, Tree, VolumeEditor};
 
@@ -39,9 +42,24 @@ pub(super) struct Target<'m> {
     name: Name,
     /// Which layers, and what they change.
     deltas: Vec<(usize, &'m Delta)>,
+    /// The file that is to be there, if a layer brings it.
+    brought: Option<Brought>,
+}
+
+/// A hive that a layer brings as a file.
+#[derive(Debug, Clone, Copy)]
+struct Brought {
+    layer: usize,
+    /// Position among the files of the layer's manifest.
+    file: u32,
+    kind: HiveKind,
 }
 
 impl<'m> Target<'m> {
+    fn new(directory: Vec<Name>, name: Name) -> Target<'m> {
+        Target { directory, name, deltas: Vec::new(), brought: None }
+    }
+
     fn path(&self) -> String {
         self.directory.iter().chain([&self.name]).fold(String::new(), |path, name| format!("{path}\\{name}"))
     }
@@ -53,7 +71,13 @@ impl<'m> Target<'m> {
 
     /// The layers that change it, lowest first, and what they change.
     pub(super) fn of<'l>(&self, layers: &'l [RegistryLayer<'m>]) -> Vec<(&'l RegistryLayer<'m>, &'m Delta)> {
-        self.deltas.iter().map(|(layer, delta)| (&layers[*layer], *delta)).collect()
+        let counting = self.deltas.iter().filter(|(layer, _)| !self.is_replaced(*layer));
+        counting.map(|(layer, delta)| (&layers[*layer], *delta)).collect()
+    }
+
+    /// Whether a layer above this one brings the whole hive.
+    fn is_replaced(&self, layer: usize) -> bool {
+        self.brought.is_some_and(|brought| layer < brought.layer)
     }
 }
 
@@ -75,6 +99,7 @@ pub(super) struct Hives<'u> {
     os: &'u str,
     context: &'u str,
     missing: Vec<String>,
+    replaced: Vec<String>,
     kept: Vec<String>,
     changed_by_os: Vec<String>,
     dirty: Vec<String>,
@@ -90,8 +115,9 @@ impl<'u> Hives<'u> {
         os: &'u str,
         context: &'u str,
     ) -> Hives<'u> {
-        let (missing, kept, changed_by_os, dirty) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Hives { tree, window, steps, os, context, missing, kept, changed_by_os, dirty }
+        let (missing, replaced, kept) = (Vec::new(), Vec::new(), Vec::new());
+        let (changed_by_os, dirty) = (Vec::new(), Vec::new());
+        Hives { tree, window, steps, os, context, missing, replaced, kept, changed_by_os, dirty }
     }
 
     /// How names compare.
@@ -108,30 +134,61 @@ impl<'u> Hives<'u> {
         let mut targets: BTreeMap<Vec<Name>, Target<'_>> = BTreeMap::new();
         for (index, layer) in layers.iter().enumerate() {
             for hive in &layer.manifest.hives {
-                let directory: Vec<Name> =
-                    layer.manifest.directory_path(hive.directory).into_iter().cloned().collect();
-                let folded = directory.iter().chain([&hive.name]).map(|name| self.tree.fold(name)).collect();
-                let name = hive.name.clone();
-                let target =
-                    targets.entry(folded).or_insert_with(|| Target { directory, name, deltas: Vec::new() });
+                let directory = directory_of(layer.manifest, hive.directory);
+                let target = self.target(&mut targets, directory, &hive.name);
                 target.deltas.push((index, &hive.delta));
             }
         }
         for hive in hives::all(self.tree).into_iter().filter(|hive| clean_up.concerns(hive.kind)) {
-            let (directory, name) = (hive.directory, hive.entry.name.clone());
-            let folded = directory.iter().chain([&name]).map(|name| self.tree.fold(name)).collect();
-            targets.entry(folded).or_insert_with(|| Target { directory, name, deltas: Vec::new() });
+            self.target(&mut targets, hive.directory, &hive.entry.name);
+        }
+        for creation in &self.steps.creations {
+            let Creation::File { name, record: (layer, file), .. } = creation else { continue };
+            let manifest = layers.get(*layer).map(|layer| layer.manifest);
+            let Some((manifest, record)) =
+                manifest.and_then(|manifest| Some((manifest, manifest.files.get(*file as usize)?)))
+            else {
+                continue;
+            };
+            let own = self.tree.fold(name);
+            for name in record.names.iter().filter(|name| self.tree.fold(&name.name) == own) {
+                let directory = directory_of(manifest, name.directory);
+                let Some(Role::Hive(kind)) = hives::role(self.tree, &directory, &name.name) else { continue };
+                if clean_up.concerns(kind) || targets.contains_key(&self.folded(&directory, &name.name)) {
+                    let target = self.target(&mut targets, directory, &name.name);
+                    target.brought = Some(Brought { layer: *layer, file: *file, kind });
+                }
+            }
         }
         targets
     }
 
-    /// Reads a hive; `None`, which is noted, where the volume lacks it. One whose last write is incomplete is taken as it
+    fn folded(&self, directory: &[Name], name: &Name) -> Vec<Name> {
+        directory.iter().chain([name]).map(|name| self.tree.fold(name)).collect()
+    }
+
+    /// What is known of the hive at a path so far.
+    fn target<'t, 'm>(
+        &self,
+        targets: &'t mut BTreeMap<Vec<Name>, Target<'m>>,
+        directory: Vec<Name>,
+        name: &Name,
+    ) -> &'t mut Target<'m> {
+        let folded = self.folded(&directory, name);
+        targets.entry(folded).or_insert_with(|| Target::new(directory, name.clone()))
+    }
+
+    /// Reads a hive; `None`, which is noted, where the volume lacks it or a layer brings another. One whose last write is incomplete is taken as it
     /// is: that was accepted when its OS version was stored.
     pub(super) fn open(
         &mut self,
         target: &Target<'_>,
         layers: &[RegistryLayer<'_>],
     ) -> Result<Option<Opened<'u>>> {
+        if target.brought.is_some() {
+            self.note_replaced(target, layers);
+            return Ok(None);
+        }
         let found = self.find(target).filter(|(_, child, _)| !self.is_gone(child.id));
         let Some((parent, child, kind)) = found else {
             let by = target.of(layers).into_iter().map(|(layer, _)| layer.label);
@@ -145,6 +202,13 @@ impl<'u> Hives<'u> {
         let files = files::read(self.window, &streams).map_err(Error::io(format!("reading {place}")))?;
         let hive = files.open_dirty().map_err(|source| Error::Hive { context: place.clone(), source })?;
         Ok(Some(Opened { parent, child, kind, hive, place }))
+    }
+
+    /// Notes the layers whose changes are lost because a layer above them brings the whole hive.
+    fn note_replaced(&mut self, target: &Target<'_>, layers: &[RegistryLayer<'_>]) {
+        for (layer, _) in target.deltas.iter().filter(|(layer, _)| target.is_replaced(*layer)) {
+            self.replaced.push(format!("{} ({})", target.path(), layers[*layer].label));
+        }
     }
 
     /// Notes what was met in a hive.
@@ -168,6 +232,12 @@ impl<'u> Hives<'u> {
                 "changes of the registry that were left out, because the OS version has no such hive (of a user whom \
                  it lacks, for example)",
                 self.missing,
+            ),
+            (
+                "hive-replaced",
+                "changes of the registry that were left out, because a layer with a higher priority brings the whole \
+                 hive",
+                self.replaced,
             ),
             (
                 "registry-key-stays",
@@ -204,71 +274,131 @@ impl<'u> Hives<'u> {
     }
 }
 
-/// Puts the layers' changes of the registry, and those of recipes, into the hives of the OS volume, which was `tree` and
-/// `window` before anything was done to it. Hives that `steps` took away are left alone. `os` is the OS version's
-/// reference, `context` what messages call the volume. Gives what recipes did, too.
-pub(crate) fn update(
-    editor: &mut dyn VolumeEditor,
-    (tree, window): (&Tree, &dyn ByteSource),
-    steps: &Steps,
-    layers: &[RegistryLayer<'_>],
-    rules: Rules<'_>,
-    (os, context): (&str, &str),
-    progress: &dyn Progress,
-) -> Result<(Vec<Warning>, Vec<Done>)> {
-    let hives = Hives::new(tree, window, steps, os, context);
-    let targets = hives.targets(layers, rules.clean_up);
-    if targets.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    progress.step("Merging the registry", Some(targets.len() as u64), Unit::Items);
-    let upcase = hives.upcase();
-    let mut update = Update { editor, hives, cleared: HashSet::new(), applied: Vec::new() };
-    for target in targets.values() {
-        if progress.cancelled() {
-            return Err(Error::Cancelled);
-        }
-        update.hive(target, layers, (&upcase, rules))?;
-        progress.advance(1);
-    }
-    Ok((update.hives.warnings(), update.applied))
+fn directory_of(manifest: &Manifest, directory: u32) -> Vec<Name> {
+    manifest.directory_path(directory).into_iter().cloned().collect()
 }
 
-struct Update<'u> {
-    editor: &'u mut dyn VolumeEditor,
+/// The registry of a composite while that is made: the changes of layers and of recipes go into hives that layers bring
+/// as files, and into those of the OS volume.
+pub(crate) struct Composition<'u> {
     hives: Hives<'u>,
+    targets: Vec<Target<'u>>,
+    layers: &'u [RegistryLayer<'u>],
+    rules: Rules<'u>,
+    upcase: Upcase,
     /// Folders of transactions that are done.
     cleared: HashSet<FileId>,
     applied: Vec<Done>,
 }
 
-impl Update<'_> {
-    fn hive(
+impl<'u> Composition<'u> {
+    /// The OS volume was `tree` and `window` before anything was done to it; `steps` is what is to be done. Hives that
+    /// those take away are left alone. `os` is the OS version's reference, `context` what messages call the volume.
+    pub(crate) fn new(
+        (tree, window): (&'u Tree, &'u dyn ByteSource),
+        steps: &'u Steps,
+        layers: &'u [RegistryLayer<'u>],
+        rules: Rules<'u>,
+        (os, context): (&'u str, &'u str),
+    ) -> Composition<'u> {
+        let hives = Hives::new(tree, window, steps, os, context);
+        let targets = hives.targets(layers, rules.clean_up).into_values().collect();
+        let upcase = hives.upcase();
+        Composition { hives, targets, layers, rules, upcase, cleared: HashSet::new(), applied: Vec::new() }
+    }
+
+    /// Changes the hives that layers bring, in `manifests`, which are those of the layers. Comes before the steps.
+    pub(crate) fn update_brought(
         &mut self,
-        target: &Target<'_>,
-        layers: &[RegistryLayer<'_>],
-        (upcase, rules): (&Upcase, Rules<'_>),
+        manifests: &mut [Cow<'_, Manifest>],
+        placement: &Placement<'_>,
+        progress: &dyn Progress,
     ) -> Result<()> {
-        let Some(opened) = self.hives.open(target, layers)? else { return Ok(()) };
-        let Opened { parent, child, kind, hive, place } = opened;
+        let targets = std::mem::take(&mut self.targets);
+        let (brought, others): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|target| target.brought.is_some());
+        self.targets = others;
+        for target in &brought {
+            if progress.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            self.hives.note_replaced(target, self.layers);
+            let Some(Brought { layer, file, kind }) = target.brought else { continue };
+            let (Some(manifest), Some(by)) = (manifests.get_mut(layer), self.layers.get(layer)) else {
+                return Err(Error::Internal { what: "a step names a layer that is not there" });
+            };
+            let main = |file: &FileRecord| file.streams.iter().position(|stream| stream.name.is_empty());
+            let Some(stream) = manifest.files.get(file as usize).and_then(main) else { continue };
+            let place = format!("{}: {}", by.label, target.path());
+            let bytes = files::read_kept(&manifest.files[file as usize].streams[stream], placement, &place)?;
+            let hive = HiveFiles { file: bytes, logs: Vec::new() }.open_dirty();
+            let hive = hive.map_err(|source| Error::Hive { context: place.clone(), source })?;
+            let Some(content) = self.merged(target, kind, &hive, &place)? else { continue };
+            let stream = &mut manifest.to_mut().files[file as usize].streams[stream];
+            (stream.size, stream.valid) = (content.len() as u64, content.len() as u64);
+            stream.flags = StreamFlags::default();
+            stream.content = ContentRecord::Inline(content.into());
+        }
+        Ok(())
+    }
+
+    /// Changes the hives of the OS volume. Comes after the steps.
+    pub(crate) fn update_os(&mut self, editor: &mut dyn VolumeEditor, progress: &dyn Progress) -> Result<()> {
+        let targets = std::mem::take(&mut self.targets);
+        if !targets.is_empty() {
+            progress.step("Merging the registry", Some(targets.len() as u64), Unit::Items);
+        }
+        for target in &targets {
+            if progress.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            self.hive(editor, target)?;
+            progress.advance(1);
+        }
+        Ok(())
+    }
+
+    /// What a person should see of it, and what recipes did.
+    pub(crate) fn finish(self) -> (Vec<Warning>, Vec<Done>) {
+        (self.hives.warnings(), self.applied)
+    }
+
+    /// The new file of a hive, `None` when nothing is to be changed in it.
+    fn merged(
+        &mut self,
+        target: &Target<'u>,
+        kind: HiveKind,
+        hive: &Hive,
+        place: &str,
+    ) -> Result<Option<Vec<u8>>> {
         let name = target.name(kind);
-        let meaning = Meaning { kind, shown: name.shown(), upcase, lists: rules.lists };
-        let merged = merge(meaning, &hive, &target.of(layers), self.hives.os).and_then(|merged| {
+        let meaning = Meaning { kind, shown: name.shown(), upcase: &self.upcase, lists: self.rules.lists };
+        let merged = merge(meaning, hive, &target.of(self.layers), self.hives.os).and_then(|mut merged| {
+            if target.brought.is_some() {
+                // what they compare with is no state of the OS version
+                merged.conflicts.clear();
+            }
             self.hives.remark(name.shown(), &merged);
-            merged.finish((kind, name.shown()), rules.clean_up)
+            merged.finish((kind, name.shown()), self.rules.clean_up)
         });
-        let (file, applied) = merged.map_err(|source| Error::Hive { context: place.clone(), source })?;
+        let (file, applied) = merged.map_err(|source| Error::Hive { context: place.to_owned(), source })?;
         self.applied.extend(applied);
-        let Some(file) = file else { return Ok(()) };
-        if hive.recovery() == Recovery::Ignored {
+        if file.is_some() && hive.recovery() == Recovery::Ignored {
             self.hives.dirty.push(target.path());
         }
-        self.rewrite(child.id, &file, &place)?;
+        Ok(file)
+    }
+
+    fn hive(&mut self, editor: &mut dyn VolumeEditor, target: &Target<'u>) -> Result<()> {
+        let Some(opened) = self.hives.open(target, self.layers)? else { return Ok(()) };
+        let Opened { parent, child, kind, hive, place } = opened;
+        let Some(file) = self.merged(target, kind, &hive, &place)? else { return Ok(()) };
+        self.rewrite(editor, child.id, &file, &place)?;
         let tree = self.hives.tree;
         let own = tree.fold(&target.name);
         for log in tree.children(parent) {
             if !self.hives.is_gone(log.id) && log.folded.as_bytes().starts_with(own.as_bytes()) {
-                self.clear_log(parent, log, &target.directory, &place)?;
+                self.clear_log(editor, (parent, log), &target.directory, &place)?;
             }
         }
         // The machine's hives share a folder of transactions.
@@ -281,7 +411,7 @@ impl Update<'_> {
             if self.cleared.insert(id) {
                 for log in tree.children(id) {
                     if !self.hives.is_gone(log.id) {
-                        self.clear_log(id, log, &directory, &place)?;
+                        self.clear_log(editor, (id, log), &directory, &place)?;
                     }
                 }
             }
@@ -290,7 +420,7 @@ impl Update<'_> {
     }
 
     /// Gives the hive's file its new content; its other streams and its metadata stay.
-    fn rewrite(&mut self, id: FileId, content: &[u8], place: &str) -> Result<()> {
+    fn rewrite(&self, editor: &mut dyn VolumeEditor, id: FileId, content: &[u8], place: &str) -> Result<()> {
         let node =
             self.hives.tree.node(id).ok_or(Error::Internal { what: "a directory leads to no file" })?;
         let mut others = Vec::new();
@@ -308,12 +438,18 @@ impl Update<'_> {
         let mut streams = vec![plain(&main, content)];
         streams.extend(others.iter().map(|(name, bytes)| plain(name, bytes)));
         let failed = || Error::volume(place.to_owned());
-        self.editor.set_streams(id, &streams).map_err(failed())?;
-        self.editor.set_metadata(id, &node.metadata).map_err(failed())
+        editor.set_streams(id, &streams).map_err(failed())?;
+        editor.set_metadata(id, &node.metadata).map_err(failed())
     }
 
     /// Empties a log, and takes away what the transactional registry logged: both speak of the hive as it was.
-    fn clear_log(&mut self, parent: FileId, log: &Child, directory: &[Name], place: &str) -> Result<()> {
+    fn clear_log(
+        &self,
+        editor: &mut dyn VolumeEditor,
+        (parent, log): (FileId, &Child),
+        directory: &[Name],
+        place: &str,
+    ) -> Result<()> {
         if hives::role(self.hives.tree, directory, &log.name) != Some(Role::Log)
             || self.hives.tree.is_directory(log.id)
         {
@@ -322,8 +458,8 @@ impl Update<'_> {
         let name = log.name.to_string().to_lowercase();
         if [".blf", ".regtrans-ms"].iter().any(|end| name.ends_with(end)) {
             let failed = Error::volume(format!("{place}: {}", log.name));
-            return self.editor.unlink(log.id, parent, &log.name).map_err(failed);
+            return editor.unlink(log.id, parent, &log.name).map_err(failed);
         }
-        self.rewrite(log.id, &[], &format!("{place}: {}", log.name))
+        self.rewrite(editor, log.id, &[], &format!("{place}: {}", log.name))
     }
 }

@@ -20,9 +20,10 @@ mod lists;
 mod never;
 mod packages;
 mod patterns;
+mod profiles;
 
 pub(crate) use accounts::{accounts_changed, settings_changed};
-pub(crate) use compose::{RegistryLayer, Rules, update};
+pub(crate) use compose::{Composition, RegistryLayer, Rules};
 pub(crate) use conflicts::conflicts;
 pub(crate) use files::read;
 pub(crate) use keys::Keys;
@@ -31,6 +32,7 @@ pub(crate) use lists::ListValues;
 pub(crate) use never::NeverCapturedKeys;
 pub(crate) use packages::{mof_files, windows_packages};
 pub(crate) use patterns::lines;
+pub(crate) use profiles::service_profiles;
 
 use crate::recipes::{CleanUp, Done};
 use crate::report::RegistryConflict;

@@ -228,6 +228,43 @@ fn users_hives_are_merged_and_profiles_of_users_whom_the_os_lacks_are_left_out()
 }
 
 #[test]
+fn profiles_of_service_accounts_are_part_of_the_application_and_those_of_users_are_not() {
+    let lab = lab!();
+    with_registry(&lab);
+    let list = "Microsoft\\Windows NT\\CurrentVersion\\ProfileList";
+    let report = lab.app(&on("Windows"), "A@1", |disk| {
+        let mut software = software();
+        for (sid, path) in [
+            ("S-1-5-80-1-2-3-4-5", "C:\\Users\\mssqlserver"),
+            ("S-1-5-82-1-2-3-4-5", "%SystemDrive%\\Users\\Pool"),
+            ("S-1-5-21-1-2-3-1001", "C:\\Users\\bob"),
+            ("S-1-12-1-1-2-3-4", "C:\\Users\\eve"),
+        ] {
+            software.text(&format!("{list}\\{sid}"), "ProfileImagePath", path);
+        }
+        disk.file(SOFTWARE, software.file());
+        for user in ["MSSQLSERVER", "Pool", "bob", "eve", "unlisted"] {
+            disk.file(&format!("\\Users\\{user}\\NTUSER.DAT"), Registry::new().file());
+            disk.file(&format!("\\Users\\{user}\\Documents\\x.txt"), "x");
+        }
+    });
+    assert_eq!(
+        warned(&report.warnings, "profile-left-out"),
+        ["\\Users\\bob", "\\Users\\eve", "\\Users\\unlisted"]
+    );
+    let image = lab.compose(&on("Windows").with("A"));
+    let merged = Registry::read(image.bytes(SOFTWARE).to_vec());
+    assert!(merged.has(&format!("{list}\\S-1-5-80-1-2-3-4-5")));
+    assert_eq!(image.bytes("\\Users\\MSSQLSERVER\\NTUSER.DAT"), Registry::new().file());
+    let paths = image.paths();
+    for (user, there) in
+        [("MSSQLSERVER", true), ("Pool", true), ("bob", false), ("eve", false), ("unlisted", false)]
+    {
+        assert_eq!(paths.contains(&format!("\\Users\\{user}\\Documents\\x.txt")), there, "{user}");
+    }
+}
+
+#[test]
 fn a_hive_whose_user_the_os_version_lacks_is_left_out_with_a_warning() {
     let lab = lab!();
     with_registry(&lab);
@@ -345,6 +382,127 @@ fn a_hive_that_the_base_lacks_is_a_file_like_any_other() {
     });
     assert_eq!(lab.rows("app:A"), [format!("file {drivers}")]);
     assert_eq!(lab.compose(&on("Windows").with("A")).bytes(drivers), software().file());
+}
+
+const CLASSES: &str = "\\Users\\ann\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat";
+
+/// The file of a hive whose last write, from one state to another, was interrupted, and the log that completes it.
+fn interrupted(old: &Registry, new: &Registry) -> (Vec<u8>, Vec<u8>) {
+    let (mut file, new) = (old.file(), new.file());
+    let seal = |head: &mut [u8]| {
+        let words = head[..508].chunks_exact(4);
+        let sum = words.fold(0, |sum, word| sum ^ u32::from_le_bytes(word.try_into().unwrap()));
+        head[508..512].copy_from_slice(&sum.to_le_bytes());
+    };
+    let secondary = u32::from_le_bytes(file[8..12].try_into().unwrap());
+    file[4..8].copy_from_slice(&(secondary + 1).to_le_bytes());
+    seal(&mut file);
+    // a log of the old format: a head, a bit for each page of the bins, and the pages; here all of them
+    let mut log = new[..512].to_vec();
+    log[12..20].copy_from_slice(&file[12..20]);
+    log[28..32].copy_from_slice(&1u32.to_le_bytes());
+    seal(&mut log);
+    log.extend(b"DIRT");
+    let bins = &new[4096..];
+    log.resize((log.len() + (bins.len() / 512).div_ceil(8)).next_multiple_of(512), 0xff);
+    log.extend(bins);
+    (file, log)
+}
+
+#[test]
+fn a_hive_that_a_layer_brings_holds_what_its_logs_say_and_has_no_logs() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut complete = Registry::new();
+    complete.text("Vendor", "Setting", "1");
+    let (file, log) = interrupted(&Registry::new(), &complete);
+    let drivers = "\\Windows\\System32\\config\\DRIVERS";
+    lab.app(&on("Windows"), "A@1", |disk| {
+        for hive in [CLASSES, drivers] {
+            disk.file(hive, file.clone()).file(&format!("{hive}.LOG1"), log.clone());
+        }
+    });
+    let image = lab.compose(&on("Windows").with("A"));
+    let paths = image.paths();
+    for hive in [CLASSES, drivers] {
+        assert_eq!(Registry::read(image.bytes(hive).to_vec()).said("Vendor", "Setting"), "1", "{hive}");
+        assert!(!paths.contains(&format!("{hive}.LOG1")), "{hive}");
+    }
+    let spec = on("Windows");
+    let disk = lab.package(&spec);
+    disk.edit(|volume| {
+        volume.file(CLASSES, file);
+    });
+    let message = refused(lab.try_capture(&spec, LayerKind::App, "B@1", &disk), "integrity-blocks");
+    assert!(message.contains("hive-dirty") && message.contains(CLASSES), "{message}");
+}
+
+#[test]
+fn what_layers_change_in_a_hive_that_a_lower_layer_brings_is_in_the_image() {
+    let lab = lab!();
+    with_registry(&lab);
+    let mut classes = Registry::new();
+    classes.text("Vendor", "A", "1").text("Vendor", "Both", "A");
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(CLASSES, classes.file()).stream(CLASSES, "more", "a stream");
+    });
+    let spec = on("Windows").with("A");
+    for (version, setting) in [("B@1", "B"), ("C@1", "C")] {
+        let disk = lab.package(&spec);
+        let mut hive = Registry::read(Snapshot::of(&disk).bytes(CLASSES).to_vec());
+        hive.text("Vendor", setting, "1").text("Vendor", "Both", setting).remove_value("Vendor", "A");
+        disk.edit(|volume| {
+            volume.file(CLASSES, hive.file());
+        });
+        lab.capture(&spec, LayerKind::App, version, &disk);
+    }
+    let image = lab.compose(&on("Windows").with("A").with("B").with("C"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+    let merged = Registry::read(image.bytes(CLASSES).to_vec());
+    let said = ["A", "B", "C", "Both"].map(|name| merged.said("Vendor", name));
+    assert_eq!(said, ["-", "1", "1", "C"]);
+    assert_eq!(image.stream(CLASSES, "more"), "a stream");
+    // alone, the file is what was captured
+    assert_eq!(lab.compose(&on("Windows").with("A")).bytes(CLASSES), classes.file());
+    // a layer below that which brings the hive cannot have changed this one
+    let image = lab.compose(&on("Windows").with("B").with("A").with("C"));
+    assert_eq!(warned(&image.report.warnings, "hive-replaced"), [format!("{CLASSES} (app:B@1)")]);
+    let merged = Registry::read(image.bytes(CLASSES).to_vec());
+    assert_eq!(["B", "C"].map(|name| merged.said("Vendor", name)), ["-", "1"]);
+}
+
+#[test]
+fn a_new_version_of_a_layer_changes_the_hive_that_the_older_one_brought() {
+    let lab = lab!();
+    with_registry(&lab);
+    lab.app(&on("Windows"), "A@1", |disk| {
+        disk.file(CLASSES, Registry::new().text("Vendor", "V1", "1").file());
+    });
+    for (base, version, setting) in [("A@1", "A@2", "V2"), ("A@2", "A@3", "V3")] {
+        let spec = on("Windows").base(base);
+        let disk = lab.package(&spec);
+        let mut hive = Registry::read(Snapshot::of(&disk).bytes(CLASSES).to_vec());
+        hive.text("Vendor", setting, "1");
+        disk.edit(|volume| {
+            volume.file(CLASSES, hive.file());
+        });
+        lab.capture(&spec, LayerKind::App, version, &disk);
+    }
+    let image = lab.compose(&on("Windows").with("A@3"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+    let merged = Registry::read(image.bytes(CLASSES).to_vec());
+    assert_eq!(["V1", "V2", "V3"].map(|name| merged.said("Vendor", name)), ["1", "1", "1"]);
+
+    // with the hive goes what was changed in it
+    let spec = on("Windows").base("A@3");
+    let disk = lab.package(&spec);
+    disk.edit(|volume| {
+        volume.delete(CLASSES);
+    });
+    lab.capture(&spec, LayerKind::App, "A@4", &disk);
+    let image = lab.compose(&on("Windows").with("A@4"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+    assert!(!image.paths().contains(&CLASSES.to_owned()));
 }
 
 #[test]
