@@ -146,8 +146,13 @@ pub(crate) fn changes(
     let (mut before, _) = Tree::load(&base, upcase).map_err(composite)?;
     let (mut after, repairs) = Tree::load(&new, upcase).map_err(returned)?;
     if kind == HiveKind::System {
-        for tree in [&mut before, &mut after] {
-            if enter_current_set(tree).is_some() {
+        // The composite's changes are in the set that it starts with next; a machine that did has that one in use.
+        let number = |tree: &Tree<'_>, set: Option<KeyId>| set.map(|set| tree.key(set).name.to_string());
+        let (next, in_use) = (next_set(&before), set_in_use(&after));
+        let started = number(&before, next) == number(&after, in_use);
+        let base = if started { next } else { set_in_use(&before) };
+        for (tree, set) in [(&mut before, base), (&mut after, in_use)] {
+            if set.and_then(|set| enter_set(tree, set)).is_some() {
                 // the sets that are not in use are no part of what a layer carries
                 for other in control_sets(tree) {
                     tree.remove_key(other);

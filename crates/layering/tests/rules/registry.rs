@@ -143,26 +143,6 @@ fn changes_go_to_the_control_set_that_the_image_starts_with() {
 }
 
 #[test]
-fn a_new_version_that_removes_a_key_with_what_is_never_captured_any_more_can_be_composed() {
-    let lab = lab!();
-    with_registry(&lab);
-    change(&lab, "A@1", SOFTWARE, {
-        let mut hive = software();
-        hive.text("Vendor\\Old", "License", "x");
-        hive
-    });
-    let never = lab.store().join("registry-never-captured.txt");
-    std::fs::write(never, "SOFTWARE\\Vendor\\Old : License\n").unwrap();
-    lab.app(&on("Windows").base("A@1"), "A@2", |disk| {
-        let mut hive = software();
-        hive.remove("Vendor\\Old");
-        disk.file(SOFTWARE, hive.file());
-    });
-    let merged = Registry::read(lab.compose(&on("Windows").with("A@2")).bytes(SOFTWARE).to_vec());
-    assert!(merged.has("Vendor") && !merged.has("Vendor\\Old"));
-}
-
-#[test]
 fn removed_keys_and_values_go_and_what_the_author_could_not_see_stays() {
     let lab = lab!();
     with_registry(&lab);
@@ -706,4 +686,27 @@ fn two_devices_to_which_windows_gave_one_number_are_said() {
         warned(&warnings, "numbered-keys-collide"),
         ["SYSTEM\\CURRENTCONTROLSET\\ENUM\\ROOT\\NET\\0000 (app:A@1, app:B@1)"]
     );
+}
+
+#[test]
+fn the_set_that_a_machine_starts_with_is_compared_with_the_one_that_it_started_with() {
+    let lab = lab!();
+    // Windows was started once with its other set, and is to start with the first again
+    let both = |in_use: u32| {
+        let mut hive = system(in_use);
+        hive.set("Select", "Default", Data::new(value_kind::DWORD, 1u32.to_le_bytes().to_vec()));
+        hive.text("ControlSet001\\Services\\First", "ImagePath", "first.sys");
+        hive.text("ControlSet002\\Services\\Second", "ImagePath", "second.sys");
+        hive
+    };
+    lab.os("Windows@1", |disk| {
+        disk.file(SYSTEM, both(2).file());
+    });
+    let mut hive = both(1);
+    hive.text("ControlSet001\\Services\\A", "ImagePath", "A.sys");
+    change(&lab, "A@1", SYSTEM, hive);
+    let merged = Registry::read(lab.compose(&on("Windows").with("A")).bytes(SYSTEM).to_vec());
+    assert_eq!(merged.said("ControlSet001\\Services\\A", "ImagePath"), "A.sys");
+    assert!(merged.has("ControlSet001\\Services\\First") && !merged.has("ControlSet001\\Services\\Second"));
+    assert!(merged.has("ControlSet002\\Services\\Second") && !merged.has("ControlSet002\\Services\\A"));
 }
