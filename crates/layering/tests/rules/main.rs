@@ -25,6 +25,7 @@ mod os_versions;
 mod recipes;
 mod registry;
 mod registry_queries;
+mod registry_versions;
 mod round_trip;
 mod second_opinions;
 mod short_names;

@@ -57,8 +57,8 @@ pub(super) struct CaptureArgs {
     max_size: Option<u64>,
     /// Take files with equal records as unchanged, without comparing their contents
     ///
-    /// Faster. A change that left size, times and place on the disk as they were is missed; that this was trusted is
-    /// recorded in the version.
+    /// Faster. A change that left size, times and place on the disk as they were is missed, except in registry hives,
+    /// which are always compared. That this was trusted is recorded in the version.
     #[arg(long)]
     trust_metadata: bool,
     /// Follow the image's reference to a backing file
