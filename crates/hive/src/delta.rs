@@ -119,7 +119,9 @@ impl Delta {
                 return Err("a key is there below one that was removed");
             }
             for value in &key.values {
-                if !value.name.is_valid() || (value.before.is_none() && value.after.is_none()) {
+                if !value.name.is_valid()
+                    || (value.before.is_none() && value.after.is_none())
+                {
                     return Err("a value has no valid name or no content");
                 }
                 if key.role == KeyRole::Removed && value.after.is_some() {
@@ -166,16 +168,24 @@ impl Delta {
         counts
     }
 
-    /// Takes out what `keep` does not want: asked with a key's path and no value for the key with all below it, and
-    /// with the name of each of its values.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, Option<&Name<'_>>) -> bool) {
+    /// Takes out what `keep` does not want: asked with a key's path, what became of the key, and no value for the key with
+    /// all below it, and with each change of its values. A removal is kept or taken out as a whole: without a part of what
+    /// was there, the key would stay for the sake of that part.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &KeyRole, Option<&ValueChange>) -> bool) {
         let mut kept: Vec<bool> = Vec::with_capacity(self.keys.len());
         for position in 0..self.keys.len() {
-            let above = position == 0 || kept[self.keys[position].parent as usize];
-            let path = if above { self.path(position) } else { String::new() };
-            kept.push(above && keep(&path, None));
-            if kept[position] {
-                self.keys[position].values.retain(|value| keep(&path, Some(&value.name)));
+            let parent = self.keys[position].parent as usize;
+            let above = position == 0 || kept[parent];
+            let of_removal = position != 0 && self.keys[parent].role == KeyRole::Removed;
+            if !above || of_removal {
+                kept.push(above);
+                continue;
+            }
+            let path = self.path(position);
+            let KeyChange { role, values, .. } = &mut self.keys[position];
+            kept.push(keep(&path, role, None));
+            if kept[position] && *role != KeyRole::Removed {
+                values.retain(|value| keep(&path, role, Some(value)));
             }
         }
         // the root stays in any case

@@ -161,7 +161,7 @@ pub(crate) fn changes(
         }
     }
     let mut delta = Delta::between(&before, &after);
-    delta.retain(|path, value| never.keeps(kind, path, value));
+    delta.retain(|path, role, value| never.keeps(kind, path, role, value));
     Ok(HiveChange { delta, repairs })
 }
 

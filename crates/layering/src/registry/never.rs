@@ -3,7 +3,7 @@
 use super::HiveKind;
 use super::patterns::{Pattern, Place, error, lines};
 use crate::path_list::PatternError;
-use hive::Name;
+use hive::{KeyRole, Name, ValueChange};
 use std::sync::OnceLock;
 
 /// What app and platform layers do not carry.
@@ -13,32 +13,55 @@ const PENDING: &str = include_str!("pending.txt");
 
 /// Keys and values that are not captured.
 #[derive(Debug, Clone)]
-pub(crate) struct NeverCapturedKeys(Vec<Pattern>);
+pub(crate) struct NeverCapturedKeys {
+    patterns: Vec<Pattern>,
+    /// Whether it counts that such a key or value was removed: what a machine has finished, it does not finish again.
+    removals_count: bool,
+}
 
 impl NeverCapturedKeys {
     /// The built-in list of app and platform layers with `more` lines in the same syntax.
     pub(crate) fn with(more: &str) -> Result<NeverCapturedKeys, PatternError> {
         static BUILT_IN: OnceLock<Vec<Pattern>> = OnceLock::new();
         let mut all = BUILT_IN.get_or_init(|| parse(DEFAULTS).expect("the built-in list is tested")).clone();
-        all.extend_from_slice(&NeverCapturedKeys::pending().0);
+        all.extend_from_slice(&NeverCapturedKeys::pending().patterns);
         all.extend(parse(more)?);
-        Ok(NeverCapturedKeys(all))
+        Ok(NeverCapturedKeys { patterns: all, removals_count: false })
     }
 
-    /// What not even a version of an OS layer carries, which is the machine itself.
+    /// What is not even added to a version of an OS layer, which is the machine itself.
     pub(crate) fn pending() -> &'static NeverCapturedKeys {
         static BUILT_IN: OnceLock<NeverCapturedKeys> = OnceLock::new();
-        BUILT_IN.get_or_init(|| NeverCapturedKeys(parse(PENDING).expect("the built-in list is tested")))
+        BUILT_IN.get_or_init(|| {
+            let patterns = parse(PENDING).expect("the built-in list is tested");
+            NeverCapturedKeys { patterns, removals_count: true }
+        })
     }
 
-    /// Whether a key, or one of its values, is carried.
-    pub(crate) fn keeps(&self, hive: HiveKind, path: &str, value: Option<&Name<'_>>) -> bool {
+    /// Whether what became of a key, or the change of one of its values, is carried.
+    pub(crate) fn keeps(
+        &self,
+        hive: HiveKind,
+        path: &str,
+        role: &KeyRole,
+        value: Option<&ValueChange>,
+    ) -> bool {
+        let removed = match value {
+            // what is removed may lie below a key that is not new
+            None => *role != KeyRole::Added,
+            Some(value) => value.after.is_none(),
+        };
+        (self.removals_count && removed) || !self.names(hive, path, value.map(|value| &value.name))
+    }
+
+    /// Whether a key or one of its values is in the list.
+    fn names(&self, hive: HiveKind, path: &str, value: Option<&Name<'_>>) -> bool {
         let place = Place::new(hive, path);
         match value {
-            None => !self.0.iter().any(|pattern| pattern.matches_key(&place)),
+            None => self.patterns.iter().any(|pattern| pattern.matches_key(&place)),
             Some(value) => {
                 let value = value.to_string();
-                !self.0.iter().any(|pattern| pattern.matches_value(&place, &value))
+                self.patterns.iter().any(|pattern| pattern.matches_value(&place, &value))
             }
         }
     }
@@ -59,7 +82,7 @@ mod tests {
         let never = NeverCapturedKeys::with("SOFTWARE\\Vendor : License*").unwrap();
         let keeps = |hive, path: &str, value: Option<&str>| {
             let value = value.map(Name::from);
-            never.keeps(hive, path, value.as_ref())
+            !never.names(hive, path, value.as_ref())
         };
         let manager = "CurrentControlSet\\Control\\Session Manager";
         assert!(!keeps(HiveKind::System, manager, Some("pendingfilerenameoperations")));

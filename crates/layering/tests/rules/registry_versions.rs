@@ -40,3 +40,68 @@ fn overwrite(disk: &Disk, from: &[u8], to: &[u8]) {
     }
     std::fs::write(&disk.path, bytes).unwrap();
 }
+
+#[test]
+fn a_key_that_was_removed_goes_with_what_is_never_captured_in_it() {
+    let lab = lab!();
+    let task = "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache\\Tasks\\{1}";
+    lab.os("Windows@1", |disk| {
+        let mut software = software();
+        software.text(task, "Path", "\\Task").text(task, "DynamicInfo", "1");
+        let mut system = system(1);
+        system.text("ControlSet001\\Services\\X", "ImagePath", "x.sys");
+        system.text("ControlSet001\\Services\\X\\StartOverride", "0", "3");
+        system.text("ControlSet001\\Services\\Y\\StartOverride", "0", "3");
+        disk.file(SOFTWARE, software.file()).file(SYSTEM, system.file());
+    });
+    lab.app(&on("Windows"), "A@1", |disk| {
+        let mut system = system(1);
+        system.key("ControlSet001\\Services\\Y");
+        disk.file(SOFTWARE, software().file()).file(SYSTEM, system.file());
+    });
+    let image = lab.compose(&on("Windows").with("A"));
+    assert_eq!(codes(&image.report.warnings), [""; 0]);
+    let software = Registry::read(image.bytes(SOFTWARE).to_vec());
+    assert!(!software.has(task));
+    let system = Registry::read(image.bytes(SYSTEM).to_vec());
+    assert!(!system.has("ControlSet001\\Services\\X"));
+    // a removal of nothing but that is not carried
+    assert!(system.has("ControlSet001\\Services\\Y\\StartOverride"));
+}
+
+#[test]
+fn a_new_os_version_made_with_a_packaging_platform_no_longer_waits_for_what_was_finished() {
+    let lab = lab!();
+    const MANAGER: &str = "ControlSet001\\Control\\Session Manager";
+    const SERVICING: &str = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing";
+    let finished = || {
+        let mut software = software();
+        software.key(&format!("{SERVICING}\\PackagesPending"));
+        software
+    };
+    let disk = lab.disk();
+    disk.edit(|disk| {
+        let mut system = system(1);
+        system.set(MANAGER, "PendingFileRenameOperations", multi_string(["\\??\\C:\\old.dll", ""]));
+        let mut software = finished();
+        software.text(&format!("{SERVICING}\\RebootPending"), "x", "1");
+        software.text(&format!("{SERVICING}\\PackagesPending\\P"), "x", "1");
+        disk.file(SYSTEM, system.file()).file(SOFTWARE, software.file());
+    });
+    let mut request = lab.import_request("Windows@1", &disk);
+    request.override_reason = Some("it is finished on the packaging machine".to_owned());
+    lab.engine.import(&request, &operation::Silent).unwrap();
+    // of a platform layer neither is carried, so the OS version still has all of it
+    lab.packaging_platform(&on("Windows"), "Tools@1", |disk| {
+        disk.file(SYSTEM, system(1).file()).file(SOFTWARE, finished().file()).file("\\agent.exe", "x");
+    });
+    lab.os_version(&on("Windows@1").platform("Tools"), "Windows@2", |disk| {
+        disk.file(SYSTEM, system(1).file()).file(SOFTWARE, finished().file());
+    });
+    let image = lab.compose(&on("Windows@2"));
+    let system = Registry::read(image.bytes(SYSTEM).to_vec());
+    assert_eq!(system.said(MANAGER, "PendingFileRenameOperations"), "-");
+    let software = Registry::read(image.bytes(SOFTWARE).to_vec());
+    assert!(!software.has(&format!("{SERVICING}\\RebootPending")));
+    assert!(!software.has(&format!("{SERVICING}\\PackagesPending\\P")));
+}
