@@ -1,6 +1,6 @@
 //! What changed in a hive, as data that stands alone.
 
-use crate::layout::DEEPEST;
+use crate::layout::{DEEPEST, LONGEST_KEY_NAME, LONGEST_VALUE_NAME};
 use crate::record::key_flags;
 use crate::{Data, Name, Properties, Upcase};
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,7 @@ impl Delta {
                 return Err("a key lies deeper than 512 levels");
             }
             depths.push(depth);
-            if !key.name.is_valid() || key.name.is_empty() {
+            if !key.name.is_valid(LONGEST_KEY_NAME) || key.name.is_empty() {
                 return Err("a key has no valid name");
             }
             if key.properties.flags & key_flags::VOLATILE != 0 {
@@ -119,7 +119,7 @@ impl Delta {
                 return Err("a key is there below one that was removed");
             }
             for value in &key.values {
-                if !value.name.is_valid()
+                if !value.name.is_valid(LONGEST_VALUE_NAME)
                     || (value.before.is_none() && value.after.is_none())
                 {
                     return Err("a value has no valid name or no content");

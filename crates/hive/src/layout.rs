@@ -31,6 +31,10 @@ pub(crate) const SEGMENT: usize = 16_344;
 pub(crate) const INLINE: u32 = 0x8000_0000;
 /// The deepest level that Windows creates keys at.
 pub(crate) const DEEPEST: usize = 512;
+/// The longest name of a key, UTF-16 code units (Microsoft, *Registry element size limits*).
+pub(crate) const LONGEST_KEY_NAME: usize = 255;
+/// The longest name of a value, UTF-16 code units (likewise).
+pub(crate) const LONGEST_VALUE_NAME: usize = 16_383;
 /// Bins end below this offset: its highest bit means a volatile cell.
 pub(crate) const LONGEST: usize = 0x7fff_f000;
 

@@ -52,9 +52,9 @@ impl<'h> Name<'h> {
         if self.narrow { self.raw.len() } else { self.raw.len() / 2 }
     }
 
-    /// Whether the bytes make whole characters and are no more than a record can hold.
-    pub(crate) fn is_valid(&self) -> bool {
-        (self.narrow || self.raw.len().is_multiple_of(2)) && u16::try_from(self.raw.len()).is_ok()
+    /// Whether the bytes make whole characters, no more than Windows allows.
+    pub(crate) fn is_valid(&self, longest: usize) -> bool {
+        (self.narrow || self.raw.len().is_multiple_of(2)) && self.unit_count() <= longest
     }
 
     /// The same name that borrows from this one.

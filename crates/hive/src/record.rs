@@ -2,7 +2,8 @@
 
 use crate::file::Hive;
 use crate::layout::{
-    Cell, INLINE, KEY_HEADER, NIL, SECURITY_HEADER, SEGMENT, VALUE_HEADER, u16_at, u32_at, u64_at,
+    Cell, INLINE, KEY_HEADER, LONGEST_KEY_NAME, LONGEST_VALUE_NAME, NIL, SECURITY_HEADER, SEGMENT,
+    VALUE_HEADER, u16_at, u32_at, u64_at,
 };
 use crate::{Name, Result};
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,9 @@ impl<'h> KeyRecord<'h> {
         }
         if !key.is_narrow() && !name.len().is_multiple_of(2) {
             return Err(cell.damaged("a UTF-16 name has an odd number of bytes"));
+        }
+        if key.name().unit_count() > LONGEST_KEY_NAME {
+            return Err(cell.damaged("the name of a key is longer than 255 characters"));
         }
         Ok(key)
     }
@@ -305,6 +309,10 @@ pub(crate) fn value<'h>(
     if !narrow && !name.len().is_multiple_of(2) {
         return Err(cell.damaged("a UTF-16 name has an odd number of bytes"));
     }
+    let name = Name::from_raw(name, narrow);
+    if name.unit_count() > LONGEST_VALUE_NAME {
+        return Err(cell.damaged("the name of a value is longer than 16,383 characters"));
+    }
     let len = u32_at(record, 4);
     let bytes = if len & INLINE != 0 {
         let len = (len & !INLINE) as usize;
@@ -319,10 +327,7 @@ pub(crate) fn value<'h>(
         visit(data.offset)?;
         read_data(hive, data, len as usize, visit)?
     };
-    Ok(Value {
-        name: Name::from_raw(name, narrow),
-        data: Data { kind: u32_at(record, 12), flags: flags & !NARROW_VALUE, bytes },
-    })
+    Ok(Value { name, data: Data { kind: u32_at(record, 12), flags: flags & !NARROW_VALUE, bytes } })
 }
 
 fn read_data<'h>(

@@ -4,8 +4,8 @@
 //! class name and its lists. Nothing is left of what was deleted.
 
 use crate::layout::{
-    BASE_BLOCK, BIN_HEADER, BIN_UNIT, INLINE, KEY_HEADER, LONGEST, NIL, SECURITY_HEADER, SEGMENT,
-    VALUE_HEADER, put_u16, put_u32,
+    BASE_BLOCK, BIN_HEADER, BIN_UNIT, INLINE, KEY_HEADER, LONGEST, LONGEST_KEY_NAME, LONGEST_VALUE_NAME, NIL,
+    SECURITY_HEADER, SEGMENT, VALUE_HEADER, put_u16, put_u32,
 };
 use crate::load::start_hint;
 use crate::record::{NARROW_VALUE, key_flags};
@@ -20,7 +20,8 @@ impl Tree<'_> {
     /// the base block stays.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for what the format cannot hold: 2 GiB of bins, names of 65,535 bytes, 512 levels.
+    /// [`Error::TooLarge`] for what the format cannot hold: 2 GiB of bins, names of keys with 255 and of values with 16,383
+    /// characters, 512 levels.
     pub fn write(&self) -> Result<Vec<u8>> {
         let mut writer =
             Writer { file: Vec::with_capacity(self.base.bins_len() + BASE_BLOCK), at: 0, bin_end: 0 };
@@ -147,8 +148,10 @@ impl Tree<'_> {
 
     fn write_value(&self, writer: &mut Writer, value: &Value<'_>) -> Result<u32> {
         let name = value.name.raw();
-        let name_len = u16::try_from(name.len())
-            .map_err(|_| too_large("the name of a value", "names have up to 65,535 bytes"))?;
+        let fits = u16::try_from(name.len()).ok().filter(|_| value.name.is_valid(LONGEST_VALUE_NAME));
+        let name_len = fits.ok_or_else(|| {
+            too_large("the name of a value", "names of values have up to 16,383 characters")
+        })?;
         let offset = writer.allocate(VALUE_HEADER + name.len(), "a value")?;
         let bytes = &value.data.bytes;
         let mut inline = [0; 4];
@@ -255,8 +258,8 @@ impl Writer {
     }
 
     fn allocate_key(&mut self, name: &Name<'_>) -> Result<u32> {
-        if u16::try_from(name.raw().len()).is_err() {
-            return Err(too_large("the name of a key", "names have up to 65,535 bytes"));
+        if !name.is_valid(LONGEST_KEY_NAME) {
+            return Err(too_large("the name of a key", "names of keys have up to 255 characters"));
         }
         self.allocate(KEY_HEADER + name.raw().len(), "a key")
     }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use hive::{Error, Hive, Tree};
+use hive::{Error, Hive, Name, Properties, Tree};
 use support::{hives, read, upcase};
 
 /// What is said of a hive: the error, or what was mended.
@@ -143,4 +143,67 @@ fn a_length_that_lies_is_refused() {
             other => panic!("{rule}: {other:?}"),
         }
     }
+}
+
+/// Where the record of the key with this name begins, byte of the file.
+fn key(file: &[u8], name: &str) -> usize {
+    let named = |at: &usize| file[*at..].starts_with(b"nk") && file[*at + 76..].starts_with(name.as_bytes());
+    (4096..file.len() - 76).step_by(4).find(named).expect("there is one")
+}
+
+fn refused_rule(file: Vec<u8>) -> &'static str {
+    match Hive::open(file, &[]).and_then(|hive| Tree::load(&hive, upcase()).map(|_| ())) {
+        Err(Error::Damaged { rule, .. }) => rule,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn plain() -> Properties<'static> {
+    Properties { last_written: 0, flags: 0, user_flags: 0, access: 0, class: Vec::new().into() }
+}
+
+#[test]
+fn a_key_on_the_513th_level_is_refused() {
+    let mut tree = Tree::new(upcase(), 5, Name::from("ROOT"), vec![1; 20]);
+    let mut deepest = tree.root();
+    for level in 1..=512 {
+        deepest =
+            tree.make_subkey(deepest, Name::from(format!("level {level:03}").as_str()), plain(), None).0;
+    }
+    let other = tree.make_subkey(tree.root(), Name::from("other"), plain(), None).0;
+    tree.make_subkey(other, Name::from("moved"), plain(), None);
+    let mut file = tree.write().expect("it is small");
+    assert_eq!(said(file.clone()), "");
+    // what is below the other key goes below the deepest one
+    let (deepest, other) = (key(&file, "level 512"), key(&file, "other"));
+    for at in [20, 28] {
+        let field: [u8; 4] = file[other + at..other + at + 4].try_into().expect("four bytes");
+        file[deepest + at..deepest + at + 4].copy_from_slice(&field);
+    }
+    file[other + 20..other + 24].fill(0);
+    assert_eq!(refused_rule(file), "a key lies deeper than 512 levels");
+}
+
+#[test]
+fn names_longer_than_windows_allows_are_refused() {
+    let with = |key: &str, value: &str| {
+        let mut tree = Tree::new(upcase(), 5, Name::from("ROOT"), vec![1; 20]);
+        let key = tree.make_subkey(tree.root(), Name::from(key), plain(), None).0;
+        tree.set_value(key, Name::from(value), hive::Data::new(3, vec![7; 40]));
+        tree.write()
+    };
+    with(&"k".repeat(255), &"v".repeat(16_383)).expect("these are the longest");
+    let error = with(&"k".repeat(256), "").expect_err("it is longer").to_string();
+    assert!(error.ends_with("names of keys have up to 255 characters"), "{error}");
+    let error = with("k", &"v".repeat(16_384)).expect_err("it is longer").to_string();
+    assert!(error.ends_with("names of values have up to 16,383 characters"), "{error}");
+    // two bytes per character, then said to be one
+    let mut file = with(&"Ж".repeat(200), "").expect("it is shorter");
+    let at = (4096..file.len()).step_by(4).rfind(|at| file[*at..].starts_with(b"nk")).expect("there is one");
+    file[at + 2] |= 0x20;
+    assert_eq!(refused_rule(file), "the name of a key is longer than 255 characters");
+    let mut file = with("k", &"Ж".repeat(10_000)).expect("it is shorter");
+    let at = record(&file, b"vk");
+    file[at + 16] |= 1;
+    assert_eq!(refused_rule(file), "the name of a value is longer than 16,383 characters");
 }
