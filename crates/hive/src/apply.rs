@@ -2,9 +2,10 @@
 
 use crate::delta::{KeyRole, ValueChange};
 use crate::diff::{Names, same_properties};
-use crate::list::{ListKind, MergedList, merge_lists};
+use crate::list::{ListKind, merge_lists};
 use crate::tree::KeyId;
 use crate::{Data, Delta, Name, Properties, Tree, Value};
+use std::cell::OnceCell;
 
 /// Which values are lists. Asked with the path of a key below the root, its names separated by `\`.
 pub trait Lists {
@@ -21,33 +22,28 @@ impl Lists for NoLists {
     }
 }
 
-/// What an application of a delta met that is worth saying.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an application of a delta met that is worth saying. Keys and values are positions in the delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// The value was neither what the delta changes it from nor what it changes it to; the delta's content won.
     ValueReplaced {
-        /// Path of the key.
-        path: String,
-        /// Name of the value.
-        value: Name<'static>,
-        /// What the delta changes it from.
-        before: Option<Data<'static>>,
-        /// What was found: `None` for no such value.
-        found: Option<Data<'static>>,
-        /// What it is now: `None` for no such value.
-        after: Option<Data<'static>>,
+        /// The key.
+        key: usize,
+        /// Which of its values.
+        value: usize,
     },
     /// The value is a list that had been changed otherwise: both changes are in it now.
     ListMerged {
-        /// Path of the key.
-        path: String,
-        /// Name of the value.
-        value: Name<'static>,
+        /// The key.
+        key: usize,
+        /// Which of its values.
+        value: usize,
     },
-    /// A key that the delta removes holds something that the delta does not know of, and stays.
+    /// A key that the delta removes holds something that the delta does not know of, and stays. Said of the highest of
+    /// several that lie in each other.
     KeyKept {
-        /// Path of the key.
-        path: String,
+        /// The key.
+        key: usize,
     },
 }
 
@@ -55,8 +51,9 @@ impl<'h> Tree<'h> {
     /// Applies a delta, and gives what was met on the way, in the order of the delta.
     ///
     /// New keys and values are added, changed ones get the delta's content, and removed ones go if nothing unknown is in
-    /// them. A key that is new in the delta and there already gets the delta's class, flags and security. A value that is a list and was changed otherwise is merged ([`merge_lists`]). A key takes the delta's time
-    /// if that is later.
+    /// them. A key that is new in the delta and there already gets the delta's class, flags and security; one that is
+    /// changed and not there is made. Values that are lists are merged ([`merge_lists`]). A key takes the delta's time if
+    /// that is later.
     pub fn apply(&mut self, delta: &'h Delta, lists: &dyn Lists) -> Vec<Notice> {
         let mut application = Application {
             tree: self,
@@ -89,7 +86,7 @@ impl<'h> Application<'_, 'h> {
             };
             self.places.push(place);
             match (&change.role, place) {
-                (KeyRole::Added, None) => {
+                (KeyRole::Added | KeyRole::Changed { .. }, None) => {
                     self.place(position);
                 }
                 (KeyRole::Added | KeyRole::Changed { .. }, Some(key)) => self.change(position, key),
@@ -106,8 +103,8 @@ impl<'h> Application<'_, 'h> {
             let node = self.tree.key(key);
             if node.subkeys().is_empty() && node.values().is_empty() {
                 self.tree.remove_key(key);
-            } else {
-                self.notices.push(Notice::KeyKept { path: self.delta.path(position) });
+            } else if self.delta.keys[self.delta.keys[position].parent as usize].role != KeyRole::Removed {
+                self.notices.push(Notice::KeyKept { key: position });
             }
         }
     }
@@ -155,8 +152,9 @@ impl<'h> Application<'_, 'h> {
         let other_properties = !same_properties(before, &change.properties);
         let other_security = security_before != descriptor(change.security);
         if other_properties {
-            let access = self.tree.key(key).properties.access;
-            *self.tree.properties_mut(key) = Properties { access, ..change.properties.borrowed() };
+            let properties = self.tree.properties_mut(key);
+            let (access, last_written) = (properties.access, properties.last_written);
+            *properties = Properties { access, last_written, ..change.properties.borrowed() };
         }
         if other_security {
             let security = descriptor(change.security).map(|security| self.tree.security_id(security));
@@ -193,8 +191,10 @@ impl<'h> Application<'_, 'h> {
         drop(names);
         let mut gone = vec![false; values.len()];
         let mut added = Vec::new();
-        for (change, found) in changes.iter().zip(found) {
-            let outcome = self.merge(position, change, found.map(|at| &values[at].data));
+        let path = OnceCell::new();
+        for (value, (change, found)) in changes.iter().zip(found).enumerate() {
+            let at = (position, value, &path);
+            let outcome = self.merge(at, change, found.map(|at| &values[at].data));
             match (found, outcome) {
                 (Some(at), Some(data)) => values[at].data = data,
                 (Some(at), None) => gone[at] = true,
@@ -208,10 +208,10 @@ impl<'h> Application<'_, 'h> {
         values
     }
 
-    /// What a value becomes; `None` is no such value.
+    /// What a value becomes; `None` is no such value. The key's path is put together when it is asked for.
     fn merge(
         &mut self,
-        position: usize,
+        (key, value, path): (usize, usize, &OnceCell<String>),
         change: &'h ValueChange,
         found: Option<&Data<'h>>,
     ) -> Option<Data<'h>> {
@@ -219,30 +219,23 @@ impl<'h> Application<'_, 'h> {
         if found == after {
             return found.cloned();
         }
-        if found == before {
-            return after.map(Data::borrowed);
-        }
-        let path = self.delta.path(position);
-        if let (Some(found), Some(kind)) = (found, self.lists.kind(&path, &change.name)) {
-            let merged = merge_lists(self.tree.upcase(), kind, before, after, found);
-            let outcome = match merged {
-                MergedList::Data(data) => Some(Some(data)),
-                MergedList::Unchanged => Some(Some(found.clone())),
-                MergedList::Removed => Some(None),
-                MergedList::NotAList => None,
-            };
-            if let Some(outcome) = outcome {
-                self.notices.push(Notice::ListMerged { path, value: change.name.clone() });
-                return outcome;
+        let expected = found == before;
+        // what is new or goes is what it is; of a list that was there, another order alone counts for nothing
+        if !expected || (before.is_some() && after.is_some_and(Data::may_be_list)) {
+            let path = path.get_or_init(|| self.delta.path(key));
+            let kind = self.lists.kind(path, &change.name);
+            let merged =
+                kind.and_then(|kind| merge_lists(self.tree.upcase(), kind, before, after, found).over(found));
+            if let Some(merged) = merged {
+                if !expected {
+                    self.notices.push(Notice::ListMerged { key, value });
+                }
+                return merged;
             }
         }
-        self.notices.push(Notice::ValueReplaced {
-            path,
-            value: change.name.clone(),
-            before: before.cloned(),
-            found: found.cloned().map(Data::into_owned),
-            after: after.cloned(),
-        });
+        if !expected {
+            self.notices.push(Notice::ValueReplaced { key, value });
+        }
         after.map(Data::borrowed)
     }
 
@@ -285,6 +278,78 @@ mod tests {
         let mut target = hive(&upcase, Some((b"", 0, 3)));
         assert_eq!(target.apply(&delta, &NoLists), []);
         assert_eq!(vendor(&target), (&b"class"[..], key_flags::SYMBOLIC_LINK, &[2; 20][..]));
+    }
+
+    #[test]
+    fn a_key_that_a_delta_changes_is_made_where_it_is_not() {
+        let upcase = Upcase::unicode();
+        let (before, after) = (hive(&upcase, Some((b"", 0, 2))), hive(&upcase, Some((b"", 0, 3))));
+        let delta = Delta::between(&before, &after);
+        let mut target = hive(&upcase, None);
+        target.apply(&delta, &NoLists);
+        assert_eq!(vendor(&target), (&b""[..], 0, &[3; 20][..]));
+    }
+
+    #[test]
+    fn a_key_that_is_there_already_keeps_the_later_time() {
+        let upcase = Upcase::unicode();
+        let mut own = hive(&upcase, Some((b"class", 0, 2)));
+        let vendor = own.descendant(own.root(), "Vendor").unwrap();
+        own.properties_mut(vendor).last_written = 4;
+        let delta = Delta::between(&hive(&upcase, None), &own);
+        for (found, expected) in [(9, 9), (1, 4)] {
+            let mut target = hive(&upcase, Some((b"", 0, 3)));
+            let vendor = target.descendant(target.root(), "Vendor").unwrap();
+            target.properties_mut(vendor).last_written = found;
+            target.apply(&delta, &NoLists);
+            assert_eq!(target.key(vendor).properties.last_written, expected);
+        }
+    }
+
+    /// Every value is a list.
+    struct AllLists;
+
+    impl Lists for AllLists {
+        fn kind(&self, _path: &str, _value: &Name<'_>) -> Option<ListKind> {
+            Some(ListKind::Semicolons)
+        }
+    }
+
+    /// What a delta that changes a list in one way makes of another one.
+    fn list(
+        before: Option<Data<'static>>,
+        after: Data<'static>,
+        found: Option<Data<'static>>,
+    ) -> Option<Data<'static>> {
+        let upcase = Upcase::unicode();
+        let with = |data: Option<Data<'static>>| {
+            let mut tree = hive(&upcase, Some((b"", 0, 2)));
+            let key = tree.descendant(tree.root(), "Vendor").unwrap();
+            data.into_iter().for_each(|data| tree.set_value(key, Name::from("Path"), data));
+            tree
+        };
+        let delta = Delta::between(&with(before), &with(Some(after)));
+        let mut target = with(found);
+        target.apply(&delta, &AllLists);
+        let key = target.descendant(target.root(), "Vendor").unwrap();
+        target.value(key, &Name::from("Path")).map(|data| data.clone().into_owned())
+    }
+
+    #[test]
+    fn of_a_list_another_order_or_a_plainer_type_counts_for_nothing_even_where_nobody_else_changed_it() {
+        let plain = |text: &str| Some(crate::string(1, text));
+        let expanding = |text: &str| Some(crate::string(2, text));
+        assert_eq!(list(expanding("a;b"), plain("b;a;n").unwrap(), expanding("a;b")), expanding("a;n;b"));
+        assert_eq!(list(plain("a;b"), plain("b;a").unwrap(), plain("a;b")), plain("a;b"));
+        let number = Data::new(4, vec![1, 0, 0, 0]);
+        assert_eq!(list(plain("a"), number.clone(), plain("a")), Some(number));
+    }
+
+    #[test]
+    fn a_list_that_a_lower_layer_took_away_comes_back_with_what_was_added_alone() {
+        let plain = |text: &str| Some(crate::string(1, text));
+        assert_eq!(list(plain("a"), plain("a;b").unwrap(), None), plain("b"));
+        assert_eq!(list(plain("a;b"), plain("b").unwrap(), None), None);
     }
 
     #[test]

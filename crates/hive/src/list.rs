@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 /// How a list is written in a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListKind {
-    /// Text with `;` between the elements, such as `PATH`; a `;` inside quotation marks belongs to the element.
+    /// Text with `;` between the elements, such as `PATH`; a `;` inside quotation marks belongs to the element, unless one
+    /// of the marks is missing.
     Semicolons,
     /// Text with `,` between the elements.
     Commas,
@@ -31,6 +32,18 @@ pub enum MergedList {
     NotAList,
 }
 
+impl MergedList {
+    /// What a value comes to that was `target`; `None` where there is nothing to merge.
+    pub fn over(self, target: Option<&Data<'_>>) -> Option<Option<Data<'static>>> {
+        match self {
+            MergedList::Data(data) => Some(Some(data)),
+            MergedList::Unchanged => Some(target.map(|data| data.clone().into_owned())),
+            MergedList::Removed => Some(None),
+            MergedList::NotAList => None,
+        }
+    }
+}
+
 /// An element, both as it is written and as it is compared: UTF-16 code units.
 #[derive(Debug, Clone, Copy)]
 struct Element<'l> {
@@ -50,38 +63,82 @@ struct List {
 /// The result is `target`, minus what was removed, plus what was added, each after its nearest predecessor in `after`
 /// that is an element of `before` and still there (in front if it has no such predecessor at all, at the end if none is
 /// left). No element comes twice; another order alone changes nothing. Elements are equal without regard to case and
-/// to a `\` at the end. `REG_EXPAND_SZ` wins over `REG_SZ`. The time it takes is proportional to the length of the lists.
+/// to a `\` at the end. `REG_EXPAND_SZ` wins over `REG_SZ`. A list that nobody else changed is `after` as it is
+/// written, if it comes to the same. The time it takes is proportional to the length of the lists.
 pub fn merge_lists(
     upcase: &Upcase,
     kind: ListKind,
     before: Option<&Data<'_>>,
     after: Option<&Data<'_>>,
-    target: &Data<'_>,
+    target: Option<&Data<'_>>,
 ) -> MergedList {
     let read = |data: Option<&Data<'_>>| data.map_or(Some(List::default()), |data| read(upcase, kind, data));
-    let (Some(old), Some(changed), Some(own)) = (read(before), read(after), read(Some(target))) else {
+    let (Some(old), Some(changed), Some(own)) = (read(before), read(after), read(target)) else {
         return MergedList::NotAList;
     };
-    let untouched = own.elements(kind);
-    let result = merge(&old.elements(kind), &changed.elements(kind), &untouched);
-
-    if result.is_empty() && after.is_none() {
-        return MergedList::Removed;
+    if let (None, Some(new), None) = (before, after, target) {
+        return MergedList::Data(new.clone().into_owned());
     }
-    let value_type = match after {
-        Some(after) if target.kind == value_kind::SZ && after.kind == value_kind::EXPAND_SZ => after.kind,
-        _ => target.kind,
+    let (wanted, untouched) = (changed.elements(kind), own.elements(kind));
+    let result = merge(&old.elements(kind), &wanted, &untouched);
+
+    // without a list, nothing to add makes none
+    let Some(form) = target.or(after).filter(|_| !result.is_empty() || (target.is_some() && after.is_some()))
+    else {
+        return MergedList::Removed;
     };
-    let same = result.iter().map(|element| element.text).eq(untouched.iter().map(|element| element.text));
-    if same && value_type == target.kind {
+    let value_type = match after {
+        Some(after) if form.kind == value_kind::SZ && after.kind == value_kind::EXPAND_SZ => after.kind,
+        _ => form.kind,
+    };
+    let is = |elements: &[Element<'_>]| {
+        result.iter().map(|element| element.text).eq(elements.iter().map(|element| element.text))
+    };
+    if target.is_some_and(|target| target.kind == value_type) && is(&untouched) {
         return MergedList::Unchanged;
     }
-    let bytes = join(kind, own.separator(kind), &result);
-    MergedList::Data(Data { kind: value_type, flags: target.flags, bytes: bytes.into() })
+    if let Some(after) = after.filter(|after| target == before && after.kind == value_type && is(&wanted)) {
+        return MergedList::Data(after.clone().into_owned());
+    }
+    let separator = if target.is_some() { own.separator(kind) } else { changed.separator(kind) };
+    let bytes = join(kind, separator, &result);
+    MergedList::Data(Data { kind: value_type, flags: form.flags, bytes: bytes.into() })
+}
+
+/// What a list has to be changed from so that a change to `after` makes of `now` what `wanted` has in it: `before`, without
+/// what still has to be added and with what still has to go. `None` where one of them is no list.
+pub(crate) fn origin_of_list(
+    upcase: &Upcase,
+    kind: ListKind,
+    [before, after]: [Option<&Data<'_>>; 2],
+    [now, wanted]: [Option<&Data<'_>>; 2],
+) -> Option<Option<Data<'static>>> {
+    let read = |data: Option<&Data<'_>>| data.map_or(Some(List::default()), |data| read(upcase, kind, data));
+    let lists = [read(before)?, read(after)?, read(now)?, read(wanted)?];
+    let [was, is, there, aim] = lists.each_ref().map(|list| list.elements(kind));
+    let [was_keys, is_keys, there_keys, aim_keys] = [&was, &is, &there, &aim].map(|list| keys(list));
+    let added = |element: &Element<'_>| {
+        is_keys.contains(element.key) && aim_keys.contains(element.key) && !there_keys.contains(element.key)
+    };
+    let goes = |element: &Element<'_>| !aim_keys.contains(element.key) && !was_keys.contains(element.key);
+    let stays = was.iter().filter(|element| !added(element));
+    let result: Vec<Element<'_>> =
+        stays.chain(there.iter().filter(|element| goes(element))).copied().collect();
+    if result.iter().map(|element| element.key).eq(was.iter().map(|element| element.key)) {
+        return Some(before.map(|data| data.clone().into_owned()));
+    }
+    let Some(form) = before.or(now).filter(|_| !result.is_empty() || now.is_some()) else {
+        return Some(None);
+    };
+    let bytes = join(kind, lists[if before.is_some() { 0 } else { 2 }].separator(kind), &result);
+    Some(Some(Data { kind: form.kind, flags: form.flags, bytes: bytes.into() }))
+}
+
+fn keys<'l>(elements: &[Element<'l>]) -> HashSet<&'l [u16]> {
+    elements.iter().map(|element| element.key).collect()
 }
 
 fn merge<'l>(before: &[Element<'l>], changed: &[Element<'l>], target: &[Element<'l>]) -> Vec<Element<'l>> {
-    let keys = |elements: &[Element<'l>]| elements.iter().map(|element| element.key).collect::<HashSet<_>>();
     let (before_keys, changed_keys) = (keys(before), keys(changed));
     let mut result = Chain::default();
     for element in target {
@@ -153,11 +210,15 @@ fn read(upcase: &Upcase, kind: ListKind, data: &Data<'_>) -> Option<List> {
 impl List {
     /// The elements that are not empty. A list of strings may have an empty one inside, which ends nothing.
     fn elements(&self, kind: ListKind) -> Vec<Element<'_>> {
+        let mark = u16::from(b'"');
+        // a quotation mark without a second one means nothing
+        let marks = self.text.iter().filter(|unit| **unit == mark).count();
+        let quotes = kind == ListKind::Semicolons && marks.is_multiple_of(2);
         let mut elements = Vec::new();
         let (mut start, mut quoted) = (0, false);
         for end in 0..=self.text.len() {
             let unit = self.text.get(end);
-            quoted ^= kind == ListKind::Semicolons && unit == Some(&u16::from(b'"'));
+            quoted ^= quotes && unit == Some(&mark);
             if unit.is_none_or(|unit| !quoted && separators(kind).contains(unit)) {
                 elements.extend(self.element(kind, start, end));
                 start = end + 1;
@@ -231,7 +292,7 @@ mod tests {
             _ => path(list),
         };
         let (before, after) = (before.map(data), after.map(data));
-        match merge_lists(&Upcase::unicode(), kind, before.as_ref(), after.as_ref(), &data(target)) {
+        match merge_lists(&Upcase::unicode(), kind, before.as_ref(), after.as_ref(), Some(&data(target))) {
             MergedList::Unchanged => "=".to_owned(),
             MergedList::Removed => "-".to_owned(),
             MergedList::NotAList => "?".to_owned(),
@@ -298,6 +359,30 @@ mod tests {
     }
 
     #[test]
+    fn a_single_quotation_mark_binds_nothing_together() {
+        assert_eq!(semicolons("a;\"b", "a;\"b;n", "a;\"b;o"), "a;\"b;n;o");
+        assert_eq!(semicolons("a;\"b;c", "a;\"b;c;n", "a;\"b;c;n"), "=");
+    }
+
+    #[test]
+    fn of_a_list_that_is_gone_only_what_was_added_comes_back() {
+        let list = |elements: &[&str]| Some(multi_string(elements.iter().copied()));
+        let merged = |before: Option<Data<'_>>, after: Option<Data<'_>>| {
+            merge_lists(&Upcase::unicode(), ListKind::Strings, before.as_ref(), after.as_ref(), None)
+        };
+        assert_eq!(merged(list(&["a"]), list(&["a", "b"])), MergedList::Data(multi_string(["b"])));
+        assert_eq!(merged(list(&["a", "b"]), list(&["b"])), MergedList::Removed);
+        assert_eq!(merged(list(&["a"]), None), MergedList::Removed);
+        let twice = list(&["b", "b"]);
+        assert_eq!(merged(None, twice.clone()), MergedList::Data(twice.unwrap()));
+    }
+
+    #[test]
+    fn what_comes_to_the_same_is_written_as_the_installer_wrote_it() {
+        assert_eq!(merged(ListKind::Commas, Some("a"), Some("a, b,"), "a"), "a, b,");
+    }
+
+    #[test]
     fn comma_lists_and_lists_of_strings_merge_alike() {
         assert_eq!(merged(ListKind::Commas, Some("x, y"), Some("x,y,z"), "x,y,w"), "x,y,z,w");
         assert_eq!(merged(ListKind::Strings, Some("a|b"), Some("a|b|n"), "a|b|o"), "a|b|n|o");
@@ -309,7 +394,8 @@ mod tests {
         let list = |text: &str| Data::new(value_kind::MULTI_SZ, units(text));
         let (before, after) = (list("a\0\0"), list("a\0\0n\0\0"));
         let target = list("a\0\0b\0\0\0c\0\0");
-        let merged = merge_lists(&Upcase::unicode(), ListKind::Strings, Some(&before), Some(&after), &target);
+        let merged =
+            merge_lists(&Upcase::unicode(), ListKind::Strings, Some(&before), Some(&after), Some(&target));
         assert_eq!(merged, MergedList::Data(list("a\0n\0b\0c\0\0")));
     }
 
@@ -335,7 +421,7 @@ mod tests {
             ListKind::Strings,
             Some(&list(&old)),
             Some(&list(&new)),
-            &list(&own),
+            Some(&list(&own)),
         );
         assert_eq!(merged, MergedList::Unchanged);
         let merged = merge_lists(
@@ -343,7 +429,7 @@ mod tests {
             ListKind::Strings,
             Some(&list(&own)),
             Some(&list(&new)),
-            &list(&old[..60_000]),
+            Some(&list(&old[..60_000])),
         );
         let MergedList::Data(data) = merged else { panic!("{merged:?}") };
         assert_eq!(data.texts().unwrap().len(), 90_000);
@@ -393,7 +479,7 @@ mod tests {
         fn a_merge_is_what_the_model_says(before in elements(), after in elements(), target in elements()) {
             let list = |elements: &[String]| multi_string(elements.iter().map(String::as_str));
             let (was, is, own) = (list(&before), list(&after), list(&target));
-            let merged = merge_lists(&Upcase::unicode(), ListKind::Strings, Some(&was), Some(&is), &own);
+            let merged = merge_lists(&Upcase::unicode(), ListKind::Strings, Some(&was), Some(&is), Some(&own));
             let expected = model(&before, &after, &target);
             let expected = match expected == target {
                 true => MergedList::Unchanged,
@@ -413,7 +499,7 @@ mod tests {
         let upcase = Upcase::unicode();
         let (before, target) = (path("a"), path("a;b"));
         let after = string(value_kind::EXPAND_SZ, "a;%n%");
-        let merged = merge_lists(&upcase, ListKind::Semicolons, Some(&before), Some(&after), &target);
+        let merged = merge_lists(&upcase, ListKind::Semicolons, Some(&before), Some(&after), Some(&target));
         assert_eq!(merged, MergedList::Data(string(value_kind::EXPAND_SZ, "a;%n%;b")));
     }
 
@@ -425,7 +511,7 @@ mod tests {
             ListKind::Semicolons,
             Some(&path("a")),
             Some(&number),
-            &path("a"),
+            Some(&path("a")),
         );
         assert_eq!(merged, MergedList::NotAList);
     }

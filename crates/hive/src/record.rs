@@ -81,6 +81,11 @@ impl<'h> Data<'h> {
         Data { kind, flags: 0, bytes: bytes.into() }
     }
 
+    /// Whether its type is one of those that lists have.
+    pub(crate) fn may_be_list(&self) -> bool {
+        matches!(self.kind, value_kind::SZ | value_kind::EXPAND_SZ | value_kind::MULTI_SZ)
+    }
+
     /// The same that borrows from this.
     pub fn borrowed(&self) -> Data<'_> {
         Data { bytes: Cow::Borrowed(&self.bytes), ..*self }

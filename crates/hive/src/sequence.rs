@@ -1,9 +1,10 @@
 //! One delta after another, as one.
 
 use crate::delta::{KeyChange, KeyRole, ValueChange};
-use crate::diff::same_properties;
-use crate::list::{MergedList, merge_lists};
-use crate::{Data, Delta, Lists, Properties, Upcase};
+use crate::diff::{Names, same_properties};
+use crate::list::{ListKind, merge_lists, origin_of_list};
+use crate::tree::KeyId;
+use crate::{Data, Delta, Lists, Name, Properties, Tree, Upcase};
 use serde_bytes::ByteBuf;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -11,18 +12,21 @@ use std::collections::HashMap;
 impl Delta {
     /// The delta that does what this one does and then `next`.
     ///
-    /// `next` was found on a hive to which this one and others had been applied. What this one added and `next` took
-    /// away is in neither; so is what comes to be what it was at first. Of a list that others had changed too, only what
-    /// `next` changed goes into this one's. Of a key that `next` took away nothing stays, not even what `next` could not
-    /// see.
-    pub fn then(&self, next: &Delta, upcase: &Upcase, lists: &dyn Lists) -> Delta {
+    /// `next` was found on a hive to which this one and others had been applied, those below it to `below`, if that is
+    /// known: applied to `below`, the result makes of it what this one and `next` make of it one after the other, lists
+    /// aside, of which it makes the same elements. What this one added and `next` took away is in neither, unless
+    /// `below` has it, too; so is what comes to be what it was at first, unless `below` has something else. Of a list that
+    /// others had changed too, only what `next` changed goes into this one's. Of a key that `next` took away nothing
+    /// stays, not even what `next` could not see.
+    pub fn then(&self, next: &Delta, below: Option<&Tree<'_>>, upcase: &Upcase, lists: &dyn Lists) -> Delta {
         let mut sequence = Sequence {
             sides: [Side::new(self, upcase), Side::new(next, upcase)],
+            below,
             upcase,
             lists,
             result: Delta::default(),
             securities: HashMap::new(),
-            goes: Vec::new(),
+            marks: Vec::new(),
         };
         match (self.keys.is_empty(), next.keys.is_empty()) {
             (_, true) => self.clone(),
@@ -30,6 +34,7 @@ impl Delta {
             (false, false) => {
                 sequence.both(0, 0, 0);
                 sequence.clear();
+                sequence.keep();
                 sequence.result.prune();
                 sequence.result
             }
@@ -41,6 +46,8 @@ impl Delta {
 struct Side<'d> {
     delta: &'d Delta,
     subkeys: Vec<Vec<u32>>,
+    /// Whether each key is made where it is not there.
+    makes: Vec<bool>,
 }
 
 impl<'d> Side<'d> {
@@ -53,22 +60,54 @@ impl<'d> Side<'d> {
         for list in &mut subkeys {
             list.sort_by(|left, right| upcase.compare(name(left), name(right)));
         }
-        Side { delta, subkeys }
+        let mut makes: Vec<bool> = delta.keys.iter().map(makes).collect();
+        for position in (1..makes.len()).rev().filter(|position| delta.keys[*position].parent > 0) {
+            let parent = delta.keys[position].parent as usize;
+            makes[parent] |= makes[position];
+        }
+        Side { delta, subkeys, makes }
     }
 
     fn key(&self, position: u32) -> &'d KeyChange {
         &self.delta.keys[position as usize]
     }
+
+    fn state(&self, properties: &'d Properties<'static>, security: Option<u32>) -> State<'d> {
+        State { properties, security: security.map(|at| &self.delta.securities[at as usize][..]) }
+    }
+}
+
+/// Whether a key is made, for its own sake, where it is not there.
+fn makes(key: &KeyChange) -> bool {
+    matches!(key.role, KeyRole::Added | KeyRole::Changed { .. })
+        || key.values.iter().any(|value| value.after.is_some())
+}
+
+/// What a key has at some time, beside values and subkeys.
+#[derive(Clone, Copy)]
+struct State<'d> {
+    properties: &'d Properties<'d>,
+    security: Option<&'d [u8]>,
+}
+
+/// What is known of a key of the result.
+struct Mark {
+    /// Where the hive below has it.
+    place: Option<KeyId>,
+    /// Whether the later delta takes it away, or one above it.
+    goes: bool,
+    /// Whether it is there after both, although the hive below lacks it.
+    made: bool,
 }
 
 struct Sequence<'d> {
     sides: [Side<'d>; 2],
+    below: Option<&'d Tree<'d>>,
     upcase: &'d Upcase,
     lists: &'d dyn Lists,
     result: Delta,
     securities: HashMap<&'d [u8], u32>,
-    /// Of each key of the result, whether the later delta takes it away, or one above it.
-    goes: Vec<bool>,
+    marks: Vec<Mark>,
 }
 
 impl<'d> Sequence<'d> {
@@ -76,85 +115,143 @@ impl<'d> Sequence<'d> {
     fn both(&mut self, first: u32, next: u32, parent: u32) {
         let (earlier, later) = (self.sides[0].key(first), self.sides[1].key(next));
         let position = self.result.keys.len() as u32;
-        let (role, current) = self.role(earlier, later);
-        let security =
-            self.security_of(if current == 0 { (0, earlier.security) } else { (1, later.security) });
-        let source = if current == 0 { earlier } else { later };
-        self.goes.push(later.role == KeyRole::Removed || self.below_one_that_goes(position, parent));
+        let place = self.place(position, parent, &later.name);
+        let (role, state) = self.role(earlier, later, place);
+        let security = self.security_of(state.security);
+        let goes = later.role == KeyRole::Removed || self.below_one_that_goes(position, parent);
+        let lacking = self.below.is_some() && place.is_none();
+        let made = lacking && !goes && later.role != KeyRole::Added && self.sides[0].makes[first as usize];
+        self.marks.push(Mark { place, goes, made });
         self.result.keys.push(KeyChange {
             parent,
             name: later.name.clone(),
             role,
-            properties: source.properties.clone(),
+            properties: state.properties.clone().into_owned(),
             security,
             values: Vec::new(),
         });
         let path = self.result.path(position as usize);
-        let values = self.values(&path, &earlier.values, &later.values);
+        let values = self.values(&path, place, &earlier.values, &later.values);
         self.result.keys[position as usize].values = values;
         self.below(first, next, position);
-        self.settle(position);
     }
 
-    /// What becomes of a key, and which side's properties are the current ones. What `next` takes away is cleared later.
-    fn role(&mut self, earlier: &'d KeyChange, later: &'d KeyChange) -> (KeyRole, usize) {
-        let before = |sequence: &mut Self, side: usize, properties: &Properties<'static>, security| {
-            let security = sequence.security_of((side, security));
-            KeyRole::Changed { properties: properties.clone(), security }
+    /// Where the hive below has a key of the result.
+    fn place(&self, position: u32, parent: u32, name: &Name<'_>) -> Option<KeyId> {
+        let below = self.below?;
+        if position == 0 {
+            Some(below.root())
+        } else {
+            below.subkey(self.marks[parent as usize].place?, name)
+        }
+    }
+
+    /// What the hive below has at a place.
+    fn state_below(&self, place: Option<KeyId>) -> Option<State<'d>> {
+        let (below, place) = (self.below?, place?);
+        Some(State { properties: &below.key(place).properties, security: below.key_security(place) })
+    }
+
+    /// What becomes of a key, and what it has then. What `next` takes away is cleared later.
+    fn role(
+        &mut self,
+        earlier: &'d KeyChange,
+        later: &'d KeyChange,
+        place: Option<KeyId>,
+    ) -> (KeyRole, State<'d>) {
+        let before = |side: &Side<'d>, key: &'d KeyChange| match &key.role {
+            KeyRole::Changed { properties, security } => side.state(properties, *security),
+            _ => side.state(&key.properties, key.security),
         };
-        match (&earlier.role, &later.role) {
-            (KeyRole::Added, KeyRole::Context | KeyRole::Removed) => (KeyRole::Added, 0),
-            (KeyRole::Added, _) => (KeyRole::Added, 1),
-            (KeyRole::Removed, KeyRole::Removed) => (KeyRole::Removed, 0),
-            (KeyRole::Removed, _) => (before(self, 0, &earlier.properties, earlier.security), 1),
-            (KeyRole::Context, role) => {
-                let role = match role {
-                    KeyRole::Changed { properties, security } => before(self, 1, properties, *security),
-                    other => other.clone(),
-                };
-                (role, 1)
+        let own = self.sides[0].state(&earlier.properties, earlier.security);
+        let new = self.sides[1].state(&later.properties, later.security);
+        let (was, found) = (before(&self.sides[0], earlier), before(&self.sides[1], later));
+        let lacking = self.below.is_some() && place.is_none();
+        let (was, is) = match (&earlier.role, &later.role) {
+            (KeyRole::Added, KeyRole::Context | KeyRole::Removed) => return (KeyRole::Added, own),
+            (KeyRole::Added, _) | (KeyRole::Changed { .. }, KeyRole::Added) => return (KeyRole::Added, new),
+            (KeyRole::Removed, KeyRole::Added) if lacking => return (KeyRole::Added, new),
+            (KeyRole::Removed, KeyRole::Removed) => return (KeyRole::Removed, own),
+            (KeyRole::Context, KeyRole::Changed { .. }) => (found, new),
+            (KeyRole::Context, other) => return (other.clone(), new),
+            (KeyRole::Changed { .. }, KeyRole::Context | KeyRole::Removed) => (was, own),
+            (KeyRole::Removed | KeyRole::Changed { .. }, _) => {
+                let own = Some(own).filter(|_| earlier.role != KeyRole::Removed);
+                let found = Some(found).filter(|_| later.role != KeyRole::Added);
+                let below = self.state_below(place);
+                let properties = |state: State<'d>| state.properties;
+                let alike = |a: &'d Properties<'d>, b: &'d Properties<'d>| same_properties(a, b);
+                let of_properties = joined(
+                    alike,
+                    (was.properties, own.map(properties)),
+                    (found.map(properties), new.properties),
+                    below.map(properties),
+                );
+                let security = |state: State<'d>| state.security;
+                let alike = |a: Option<&[u8]>, b: Option<&[u8]>| a == b;
+                let of_security = joined(
+                    alike,
+                    (was.security, own.map(security)),
+                    (found.map(security), new.security),
+                    below.map(security),
+                );
+                (
+                    State { properties: of_properties.0, security: of_security.0 },
+                    State { properties: of_properties.1, security: of_security.1 },
+                )
             }
-            (KeyRole::Changed { .. }, KeyRole::Added) => (KeyRole::Added, 1),
-            (KeyRole::Changed { properties, security }, role) => {
-                let current = usize::from(matches!(role, KeyRole::Changed { .. }));
-                (before(self, 0, properties, *security), current)
-            }
+        };
+        if same_properties(was.properties, is.properties) && was.security == is.security {
+            return (KeyRole::Context, is);
         }
-    }
-
-    /// Corrects the role of a key that is what it was at first.
-    fn settle(&mut self, position: u32) {
-        let key = &self.result.keys[position as usize];
-        if let KeyRole::Changed { properties, security } = &key.role
-            && same_properties(properties, &key.properties)
-            && self.descriptor(*security) == self.descriptor(key.security)
-        {
-            self.result.keys[position as usize].role = KeyRole::Context;
-        }
+        let security = self.security_of(was.security);
+        (KeyRole::Changed { properties: was.properties.clone().into_owned(), security }, is)
     }
 
     fn below_one_that_goes(&self, position: u32, parent: u32) -> bool {
-        position != 0 && self.goes[parent as usize]
+        position != 0 && self.marks[parent as usize].goes
     }
 
-    /// Empties the keys that the later delta takes away. What the earlier one added is in neither; what was there before
-    /// both still has to go, also where the later one does not speak of it.
+    /// Empties the keys that the later delta takes away. What the earlier one added is in neither, unless the hive below has
+    /// it; what was there before both still has to go, also where the later one does not speak of it.
     fn clear(&mut self) {
-        let keys = &mut self.result.keys;
-        let mut has_subkeys = vec![false; keys.len()];
-        for position in (1..keys.len()).rev().filter(|position| self.goes[*position]) {
-            let key = &mut keys[position];
-            key.values.retain(|value| value.before.is_some());
-            key.values.iter_mut().for_each(|value| value.after = None);
-            if key.role == KeyRole::Added && key.values.is_empty() && !has_subkeys[position] {
-                key.role = KeyRole::Context;
+        let mut has_subkeys = vec![false; self.result.keys.len()];
+        for position in (1..has_subkeys.len()).rev() {
+            if !self.marks[position].goes {
                 continue;
             }
+            let found = self.state_below(self.marks[position].place);
+            let security = found.and_then(|found| self.security_of(found.security));
+            let key = &mut self.result.keys[position];
+            key.values.retain(|value| value.before.is_some());
+            key.values.iter_mut().for_each(|value| value.after = None);
             let role = std::mem::replace(&mut key.role, KeyRole::Removed);
-            if let KeyRole::Changed { properties, security } = role {
-                (key.properties, key.security) = (properties, security);
+            match (role, found) {
+                (KeyRole::Added, Some(found)) => {
+                    (key.properties, key.security) = (found.properties.clone().into_owned(), security);
+                }
+                (KeyRole::Added, None) if key.values.is_empty() && !has_subkeys[position] => {
+                    key.role = KeyRole::Context;
+                    continue;
+                }
+                (KeyRole::Changed { properties, security }, _) => {
+                    (key.properties, key.security) = (properties, security);
+                }
+                _ => {}
             }
             has_subkeys[key.parent as usize] = true;
+        }
+    }
+
+    /// Makes the keys that are there after both, although the hive below lacks them and nothing in them asks for them.
+    fn keep(&mut self) {
+        let mut needed = vec![false; self.result.keys.len()];
+        for position in (1..needed.len()).rev() {
+            let key = &mut self.result.keys[position];
+            if self.marks[position].made && !needed[position] && !makes(key) {
+                key.role = KeyRole::Added;
+            }
+            needed[key.parent as usize] |= needed[position] || makes(key);
         }
     }
 
@@ -185,84 +282,133 @@ impl<'d> Sequence<'d> {
     /// Takes over a key that only one side speaks of, with everything below it.
     fn one(&mut self, side: usize, at: u32, parent: u32) {
         let key = self.sides[side].key(at);
-        let security = self.security_of((side, key.security));
+        let descriptor = self.sides[side].state(&key.properties, key.security).security;
+        let security = self.security_of(descriptor);
         let role = match &key.role {
             KeyRole::Changed { properties, security } => {
-                let security = self.security_of((side, *security));
-                KeyRole::Changed { properties: properties.clone(), security }
+                let descriptor = self.sides[side].state(properties, *security).security;
+                KeyRole::Changed { properties: properties.clone(), security: self.security_of(descriptor) }
             }
             other => other.clone(),
         };
         let position = self.result.keys.len() as u32;
-        self.goes.push(self.below_one_that_goes(position, parent));
+        let place = self.place(position, parent, &key.name);
+        let goes = self.below_one_that_goes(position, parent);
+        self.marks.push(Mark { place, goes, made: false });
         self.result.keys.push(KeyChange { parent, role, security, ..key.clone() });
         for subkey in self.sides[side].subkeys[at as usize].clone() {
             self.one(side, subkey, position);
         }
     }
 
-    fn values(&self, path: &str, earlier: &[ValueChange], later: &[ValueChange]) -> Vec<ValueChange> {
+    fn values(
+        &self,
+        path: &str,
+        place: Option<KeyId>,
+        earlier: &[ValueChange],
+        later: &[ValueChange],
+    ) -> Vec<ValueChange> {
+        let there = self.below.zip(place).map_or(&[][..], |(below, place)| below.key(place).values());
+        let names = Names::new(self.upcase, there);
         let mut joined: HashMap<Vec<u16>, ValueChange> = HashMap::new();
         for change in earlier {
             joined.insert(self.upcase.folded(&change.name), change.clone());
         }
         for change in later {
             let name = self.upcase.folded(&change.name);
-            match joined.remove(&name) {
-                None => {
-                    joined.insert(name, change.clone());
-                }
+            let both = match joined.remove(&name) {
+                None => Some(change.clone()),
                 Some(first) => {
-                    let after = self.after(path, &first, change);
-                    if first.before != after {
-                        joined.insert(name, ValueChange { before: first.before, after, ..change.clone() });
-                    }
+                    let now = names.find(&change.name).map(|at| &there[at].data);
+                    self.value(path, &first, change, self.below.map(|_| now))
                 }
-            }
+            };
+            joined.extend(both.map(|change| (name, change)));
         }
         let mut values: Vec<ValueChange> = joined.into_values().collect();
         values.sort_by(|left, right| self.upcase.compare(&left.name, &right.name));
         values
     }
 
-    /// What a value is after both changes.
-    fn after(&self, path: &str, first: &ValueChange, next: &ValueChange) -> Option<Data<'static>> {
-        if first.after == next.before {
-            return next.after.clone();
-        }
-        let list = self.lists.kind(path, &next.name);
-        if let (Some(kind), Some(own)) = (list, &first.after) {
-            match merge_lists(self.upcase, kind, next.before.as_ref(), next.after.as_ref(), own) {
-                MergedList::Data(data) => return Some(data),
-                MergedList::Unchanged => return Some(own.clone()),
-                MergedList::Removed => return None,
-                MergedList::NotAList => {}
-            }
-        }
-        next.after.clone()
+    /// Both changes of a value as one, `None` when they come to nothing; `now` is what the hive below has, if it is known.
+    fn value(
+        &self,
+        path: &str,
+        first: &ValueChange,
+        next: &ValueChange,
+        now: Option<Option<&Data<'_>>>,
+    ) -> Option<ValueChange> {
+        let list = self.lists.kind(path, &next.name).and_then(|kind| self.list(kind, first, next, now));
+        let (before, after) = list.unwrap_or_else(|| {
+            let after = next.after.clone();
+            let before = match now {
+                Some(now) if first.before == after => now.map(|data| data.clone().into_owned()),
+                _ => first.before.clone(),
+            };
+            (before, after)
+        });
+        (before != after).then(|| ValueChange { before, after, ..next.clone() })
     }
 
-    /// The position in the result of a descriptor of one side.
-    fn security_of(&mut self, (side, at): (usize, Option<u32>)) -> Option<u32> {
-        let descriptor: &'d [u8] = &self.sides[side].delta.securities[at? as usize];
+    /// Both changes of a list as one: from what, and to what.
+    fn list(
+        &self,
+        kind: ListKind,
+        first: &ValueChange,
+        next: &ValueChange,
+        now: Option<Option<&Data<'_>>>,
+    ) -> Option<(Option<Data<'static>>, Option<Data<'static>>)> {
+        let merged = |change: &ValueChange, target: Option<&Data<'_>>| {
+            merge_lists(self.upcase, kind, change.before.as_ref(), change.after.as_ref(), target).over(target)
+        };
+        let after =
+            if first.after == next.before { next.after.clone() } else { merged(next, first.after.as_ref())? };
+        let before = match now {
+            None => first.before.clone(),
+            Some(now) => {
+                let wanted = merged(next, merged(first, now)?.as_ref())?;
+                let change = [first.before.as_ref(), after.as_ref()];
+                origin_of_list(self.upcase, kind, change, [now, wanted.as_ref()])?
+            }
+        };
+        Some((before, after))
+    }
+
+    /// The position in the result of a descriptor.
+    fn security_of(&mut self, descriptor: Option<&'d [u8]>) -> Option<u32> {
         let result = &mut self.result;
-        Some(*self.securities.entry(descriptor).or_insert_with(|| {
-            result.securities.push(ByteBuf::from(descriptor));
+        Some(*self.securities.entry(descriptor?).or_insert_with_key(|descriptor| {
+            result.securities.push(ByteBuf::from(*descriptor));
             result.securities.len() as u32 - 1
         }))
     }
+}
 
-    fn descriptor(&self, at: Option<u32>) -> Option<&ByteBuf> {
-        at.map(|at| &self.result.securities[at as usize])
+/// A part of a key over two changes: from what, and to what. Of the first, what it was and what it was then, if it was there;
+/// of the next, what it was, if it was there, and what it is. What comes to be what it was at first is still a change
+/// where the hive below has something else.
+fn joined<T: Copy>(
+    same: impl Fn(T, T) -> bool,
+    (was, had): (T, Option<T>),
+    (found, is): (Option<T>, T),
+    below: Option<T>,
+) -> (T, T) {
+    match (had, found) {
+        (Some(had), Some(found)) if same(found, is) => (was, had),
+        (None, Some(found)) if same(found, is) => (is, is),
+        (Some(had), Some(found)) if same(was, had) => (found, is),
+        _ => (below.filter(|_| same(was, is)).unwrap_or(was), is),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NoLists;
     use crate::record::value_kind;
     use crate::text::string;
-    use crate::{NoLists, Tree};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     /// A hive of values: `Vendor\Old : License = x`; a line without a value is a key.
     fn hive<'u>(upcase: &'u Upcase, lines: &[&str]) -> Tree<'u> {
@@ -309,7 +455,7 @@ mod tests {
     fn applied(first: [&[&str]; 2], next: [&[&str]; 2], target: &[&str]) -> Vec<String> {
         let upcase = Upcase::unicode();
         let delta = |[from, to]: [&[&str]; 2]| Delta::between(&hive(&upcase, from), &hive(&upcase, to));
-        let both = delta(first).then(&delta(next), &upcase, &NoLists);
+        let both = delta(first).then(&delta(next), None, &upcase, &NoLists);
         assert_eq!(both.verify(), Ok(()));
         let mut target = hive(&upcase, target);
         target.apply(&both, &NoLists);
@@ -355,6 +501,63 @@ mod tests {
         assert_eq!(applied([&old, &added], [&composite, &old], &composite), old);
     }
 
+    /// The one value is a list.
+    struct AllLists;
+
+    impl Lists for AllLists {
+        fn kind(&self, _path: &str, _value: &Name<'_>) -> Option<ListKind> {
+            Some(ListKind::Semicolons)
+        }
+    }
+
+    /// A hive with this list; a list without elements is none.
+    fn with_list<'u>(upcase: &'u Upcase, elements: &str) -> Tree<'u> {
+        let list: Vec<String> = elements.chars().map(String::from).collect();
+        match list.is_empty() {
+            true => hive(upcase, &["Vendor"]),
+            false => hive(upcase, &[&format!("Vendor : List = {}", list.join(";"))]),
+        }
+    }
+
+    fn elements(tree: &Tree<'_>) -> BTreeSet<String> {
+        let key = tree.descendant(tree.root(), "Vendor").unwrap();
+        let text = tree.value(key, &"List".into()).and_then(|data| data.text()).unwrap_or_default();
+        text.split(';').filter(|element| !element.is_empty()).map(str::to_owned).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn of_a_list_that_a_newer_version_changes_on_another_os_version_there_is_what_its_author_saw(
+            lists in proptest::array::uniform4("[a-d]{0,4}")
+        ) {
+            let upcase = Upcase::unicode();
+            let [os, base, newer_os, seen] = lists.each_ref().map(|list| with_list(&upcase, list));
+            let base = Delta::between(&os, &base);
+            let mut composite = newer_os.clone();
+            composite.apply(&base, &AllLists);
+            let change = Delta::between(&composite, &seen);
+            let both = base.then(&change, Some(&newer_os), &upcase, &AllLists);
+            let mut image = newer_os.clone();
+            image.apply(&both, &AllLists);
+            prop_assert_eq!(elements(&image), elements(&seen), "{:?} {:#?}", lists, both);
+        }
+    }
+
+    #[test]
+    fn what_others_put_into_a_list_is_in_no_version_even_where_the_os_has_changed() {
+        let upcase = Upcase::unicode();
+        // the layer adds n; a packaging platform t; the newer OS has n itself, and the author takes it away
+        let base = Delta::between(&with_list(&upcase, "w"), &with_list(&upcase, "wn"));
+        let change = Delta::between(&with_list(&upcase, "wnt"), &with_list(&upcase, "wt"));
+        let newer_os = with_list(&upcase, "wn");
+        let both = base.then(&change, Some(&newer_os), &upcase, &AllLists);
+        for (target, expected) in [("wn", "w"), ("w", "w"), ("wnx", "wx")] {
+            let mut image = with_list(&upcase, target);
+            image.apply(&both, &AllLists);
+            assert_eq!(elements(&image), elements(&with_list(&upcase, expected)), "{target}");
+        }
+    }
+
     #[test]
     fn a_key_that_was_changed_and_goes_is_said_to_have_had_what_it_had_at_first() {
         let upcase = Upcase::unicode();
@@ -364,7 +567,8 @@ mod tests {
         let closed = changed.security_id(vec![2; 20]);
         changed.set_security(vendor, Some(closed));
         let first = Delta::between(&old, &changed);
-        let both = first.then(&Delta::between(&changed, &hive(&upcase, &[])), &upcase, &NoLists);
+        let next = Delta::between(&changed, &hive(&upcase, &[]));
+        let both = first.then(&next, None, &upcase, &NoLists);
         assert_eq!(both, Delta::between(&old, &hive(&upcase, &[])));
     }
 }

@@ -131,7 +131,7 @@ proptest! {
         let delta = Delta::between(&base, &changed);
         delta.verify().unwrap();
         let mut target = base.clone();
-        let notices = target.apply(&delta, &SomeLists);
+        let notices = target.apply(&delta, &NoLists);
         prop_assert_eq!(notices, []);
         prop_assert!(same_meaning(&target, &changed));
         // applied once more it has nothing left to do
@@ -145,11 +145,27 @@ proptest! {
         let trees = [tree(5, &one), tree(5, &two), tree(5, &three)];
         let first = Delta::between(&trees[0], &trees[1]);
         let next = Delta::between(&trees[1], &trees[2]);
-        let both = first.then(&next, upcase(), &NoLists);
+        let both = first.then(&next, None, upcase(), &NoLists);
         both.verify().unwrap();
         let mut target = trees[0].clone();
         prop_assert_eq!(target.apply(&both, &NoLists), []);
         prop_assert!(same_meaning(&target, &trees[2]), "{both:#?}");
+    }
+
+    #[test]
+    fn a_newer_version_made_on_another_os_version_gives_there_what_its_author_saw(
+        hives in proptest::array::uniform4(model())
+    ) {
+        let [os, base, newer_os, seen] = hives.map(|model| tree(5, &model));
+        let base = Delta::between(&os, &base);
+        let mut composite = newer_os.clone();
+        composite.apply(&base, &NoLists);
+        let change = Delta::between(&composite, &seen);
+        let both = base.then(&change, Some(&newer_os), upcase(), &NoLists);
+        prop_assert_eq!(both.verify(), Ok(()));
+        let mut image = newer_os.clone();
+        image.apply(&both, &NoLists);
+        prop_assert!(same_meaning(&image, &seen), "{:#?}", both);
     }
 
     #[test]
@@ -158,11 +174,11 @@ proptest! {
     ) {
         let [one, two, three, four] = hives.map(|model| tree(5, &model));
         let (first, next) = (Delta::between(&one, &two), Delta::between(&three, &four));
-        for lists in [&SomeLists as &dyn Lists, &NoLists] {
-            let both = first.then(&next, upcase(), lists);
+        for (lists, below) in [(&SomeLists as &dyn Lists, None), (&NoLists, None), (&SomeLists, Some(&two))] {
+            let both = first.then(&next, below, upcase(), lists);
             prop_assert_eq!(both.verify(), Ok(()), "{:#?}", both);
             // and so is a third one after it
-            let back = both.then(&Delta::between(&two, &three), upcase(), lists);
+            let back = both.then(&Delta::between(&two, &three), below, upcase(), lists);
             prop_assert_eq!(back.verify(), Ok(()), "{:#?}", back);
         }
     }

@@ -3,7 +3,8 @@
 
 use crate::hives::{self, Role};
 use crate::manifest::*;
-use crate::registry::ListValues;
+use crate::registry::{self, HiveFiles, ListValues};
+use crate::{Error, Result};
 use hive::Upcase;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use volume::{Kind, Metadata, Name, Tree};
@@ -11,16 +12,24 @@ use volume::{Kind, Metadata, Name, Tree};
 /// A path from the root, in the form by which the volume compares names.
 type Folded = Vec<Name>;
 
-/// `base` changed by `change`, which was captured on a disk that contained `base`. `exists_below` says whether a path is
-/// on the disk without `base`: only then does deleting what the base brought have to stay recorded. `tree` says how
-/// names compare.
+/// The packaging disk without the base version: the OS version and the prerequisites.
+pub(crate) trait Below {
+    /// Whether there is something at a path.
+    fn exists(&self, directory: &[&Name], name: &Name) -> bool;
+
+    /// A hive with its logs, if it is there.
+    fn hive(&mut self, directory: &[Name], name: &Name) -> Result<Option<HiveFiles>>;
+}
+
+/// `base` changed by `change`, which was captured on a disk that contained `base`. Only what is on the disk `below` as well
+/// has to be taken away still when what the base brought is deleted. `tree` says how names compare.
 pub(crate) fn successor(
     base: &Manifest,
     change: &Manifest,
     tree: &Tree,
     (upcase, lists): (&Upcase, &ListValues),
-    exists_below: impl Fn(&[&Name], &Name) -> bool,
-) -> Manifest {
+    below: &mut dyn Below,
+) -> Result<Manifest> {
     let mut draft = Draft::default();
     let base_paths = folded_directories(base, tree);
     let change_paths = folded_directories(change, tree);
@@ -28,7 +37,7 @@ pub(crate) fn successor(
     draft.directories(change, &change_paths);
     for (position, record) in change.directories.iter().enumerate().skip(1) {
         let parents = change.directory_path(record.parent);
-        if matches!(record.role, DirectoryRole::Changed { .. }) && exists_below(&parents, &record.name) {
+        if matches!(record.role, DirectoryRole::Changed { .. }) && below.exists(&parents, &record.name) {
             draft.changed(&change_paths[position], record.role);
         }
     }
@@ -78,7 +87,7 @@ pub(crate) fn successor(
             continue;
         }
         let parents = change.directory_path(deletion.directory);
-        if own.is_none() || exists_below(&parents, &deletion.name) {
+        if own.is_none() || below.exists(&parents, &deletion.name) {
             let mut draft = DraftDeletion::new(deletion, change, &change_paths);
             if let Some(before) = own {
                 draft.record.before = before;
@@ -155,13 +164,19 @@ pub(crate) fn successor(
                         Some(Role::Hive(kind)) => kind,
                         _ => continue,
                     };
-                    hive.record.delta = hive.record.delta.then(&record.delta, upcase, &lists.of(kind));
+                    // of a hive that the layer brings itself nothing lies below
+                    let below =
+                        if at.contains_key(&key) { None } else { below.hive(&parents, &record.name)? };
+                    let changes = (&hive.record.delta, &record.delta);
+                    let both = registry::in_sequence(kind, (upcase, lists), below, changes);
+                    let context = || manifest.display_path(record.directory, &record.name);
+                    hive.record.delta = both.map_err(|source| Error::Hive { context: context(), source })?;
                 }
             }
         }
     }
     hives.retain(|_, hive| !hive.record.delta.is_empty());
-    draft.finish(files.into_iter().flatten().collect(), deletions, hives, tree)
+    Ok(draft.finish(files.into_iter().flatten().collect(), deletions, hives, tree))
 }
 
 /// Forgets the deletion of what is there again, and says whether there was one; a deletion of something of another kind

@@ -1,5 +1,6 @@
 //! Capturing: what changed on a returned packaging disk becomes a layer version.
 
+mod below;
 mod elsewhere;
 mod os_version;
 mod returned;
@@ -23,6 +24,7 @@ use crate::registry::{self, ListValues, NeverCapturedKeys, windows_packages};
 use crate::report::Warning;
 use crate::successor::successor;
 use crate::{Error, Result};
+use below::BelowBase;
 use disk::{BlockSet, ByteSource, ExtentMap};
 use elsewhere::elsewhere;
 use hive::Upcase;
@@ -270,17 +272,20 @@ pub(crate) fn capture(
     } else {
         let manifest = match &composite.base {
             Some(base) => {
-                let below: Vec<Layer> = composite
+                let layers: Vec<Layer> = composite
                     .prerequisites
                     .iter()
                     .map(|version| Layer::load(catalog, version, &composite.os))
                     .collect::<Result<_>>()?;
                 let os = OsDisk::open(session, catalog, &composite.os)?;
                 let tree = os.volume.scan(&os.source(), &os.reference, progress)?;
-                let plan_layers: Vec<PlanLayer<'_>> = below.iter().map(plan_layer).collect();
+                let plan_layers: Vec<PlanLayer<'_>> = layers.iter().map(plan_layer).collect();
                 let exists = exists_after(&tree, &plan_layers)?;
                 let base = catalog.manifest(base)?;
-                let mut manifest = successor(&base, &change, &tree, (&upcase, &policy.lists), exists);
+                let (os, lists) = (&composite.os, &policy.lists);
+                let (layers, composed) = (&layers, None);
+                let mut below = BelowBase { exists, session, catalog, os, layers, lists, progress, composed };
+                let mut manifest = successor(&base, &change, &tree, (&upcase, lists), &mut below)?;
                 // The base may be older than a line of the list.
                 registry::leave_out(&mut manifest, &tree, never_keys);
                 manifest

@@ -199,12 +199,15 @@ impl Remarks {
     }
 }
 
+/// How many paths a warning names.
+pub(crate) const MOST_PATHS: usize = 100;
+
 /// A warning about paths, of which it shows the first hundred in order.
 pub(crate) fn warning(code: &str, message: &str, mut paths: Vec<String>) -> Warning {
     paths.sort();
     paths.dedup();
     let count = paths.len() as u64;
-    paths.truncate(100);
+    paths.truncate(MOST_PATHS);
     Warning { code: code.to_owned(), message: message.to_owned(), paths, count }
 }
 

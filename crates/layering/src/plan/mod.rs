@@ -10,7 +10,7 @@ mod shorts;
 mod steps;
 mod view;
 
-pub(crate) use claims::warning;
+pub(crate) use claims::{MOST_PATHS, warning};
 pub use steps::{Creation, DirectoryHandle, FileHandle, FileSource, LinkStep, RenameStep, Steps, Unlink};
 
 use crate::manifest::Manifest;

@@ -7,7 +7,7 @@ use crate::difference::hive_streams;
 use crate::hives::{self, Role};
 use crate::manifest::{ContentRecord, FileRecord, Manifest};
 use crate::placement::Placement;
-use crate::plan::{Creation, Steps, warning};
+use crate::plan::{Creation, MOST_PATHS, Steps, warning};
 use crate::query::hives::HiveName;
 use crate::recipes::{CleanUp, Done};
 use crate::report::Warning;
@@ -16,7 +16,7 @@ use disk::ByteSource;
 use hive::{Delta, Hive, Notice, Recovery, Upcase};
 use operation::{Progress, Unit};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use volume::{Child, FileId, Name, NewData, NewStream, StreamFlags, Tree, VolumeEditor};
 
 /// A layer's manifest with the reference that messages call it by.
@@ -91,6 +91,30 @@ pub(super) struct Opened<'t> {
     pub(super) place: String,
 }
 
+/// Keys that a layer removes and that stay: the first ones, and how many.
+#[derive(Default)]
+struct Kept {
+    first: BTreeSet<String>,
+    count: u64,
+}
+
+impl Kept {
+    /// Notes a key. Hives may have millions of them, and their paths be long.
+    fn note(&mut self, path: String) {
+        self.count += u64::from(self.first.insert(path));
+        if self.first.len() > MOST_PATHS {
+            self.first.pop_last();
+        }
+    }
+
+    fn warning(self) -> Option<Warning> {
+        let message = "registry keys that a layer removes stay because something else is in them";
+        let first = self.first.into_iter().collect();
+        let warning = Warning { count: self.count, ..warning("registry-key-stays", message, first) };
+        (warning.count > 0).then_some(warning)
+    }
+}
+
 /// The hives of an OS volume as it was before anything was done to it, and what is to be said of them.
 pub(super) struct Hives<'u> {
     tree: &'u Tree,
@@ -100,7 +124,7 @@ pub(super) struct Hives<'u> {
     context: &'u str,
     missing: Vec<String>,
     replaced: Vec<String>,
-    kept: Vec<String>,
+    kept: Kept,
     changed_by_os: Vec<String>,
     dirty: Vec<String>,
 }
@@ -115,7 +139,7 @@ impl<'u> Hives<'u> {
         os: &'u str,
         context: &'u str,
     ) -> Hives<'u> {
-        let (missing, replaced, kept) = (Vec::new(), Vec::new(), Vec::new());
+        let (missing, replaced, kept) = (Vec::new(), Vec::new(), Kept::default());
         let (changed_by_os, dirty) = (Vec::new(), Vec::new());
         Hives { tree, window, steps, os, context, missing, replaced, kept, changed_by_os, dirty }
     }
@@ -213,9 +237,11 @@ impl<'u> Hives<'u> {
 
     /// Notes what was met in a hive.
     pub(super) fn remark(&mut self, shown: &str, merged: &Merged<'_>) {
-        for notice in merged.notices.iter().flatten() {
-            if let Notice::KeyKept { path } = notice {
-                self.kept.push(format!("{shown}\\{path}"));
+        for (delta, notices) in &merged.notices {
+            for notice in notices {
+                if let Notice::KeyKept { key } = notice {
+                    self.kept.note(format!("{shown}\\{}", delta.path(*key)));
+                }
             }
         }
         for row in merged.conflicts.iter().filter(|row| row.changed_by_os) {
@@ -240,11 +266,6 @@ impl<'u> Hives<'u> {
                 self.replaced,
             ),
             (
-                "registry-key-stays",
-                "registry keys that a layer removes stay because something else is in them",
-                self.kept,
-            ),
-            (
                 "hive-dirty",
                 "registry hives of the OS version were not written completely, and were taken as they are",
                 self.dirty,
@@ -256,7 +277,7 @@ impl<'u> Hives<'u> {
             ),
         ];
         let said = warnings.into_iter().filter(|(_, _, paths)| !paths.is_empty());
-        said.map(|(code, message, paths)| warning(code, message, paths)).collect()
+        said.map(|(code, message, paths)| warning(code, message, paths)).chain(self.kept.warning()).collect()
     }
 
     /// The hive on the volume: its directory, its entry there, and what kind it is.

@@ -9,10 +9,7 @@ use crate::recipes::CleanUp;
 use crate::report::{ConflictSubject, DiffKind, RegistryConflict, RegistryLoser, Warning};
 use crate::{Error, Result};
 use disk::ByteSource;
-use hive::{
-    Data, Delta, KeyChange, KeyId, KeyRole, ListKind, Lists, MergedList, Name, Upcase, ValueChange,
-    merge_lists,
-};
+use hive::{Data, Delta, KeyChange, KeyId, KeyRole, ListKind, Lists, Name, Upcase, ValueChange, merge_lists};
 use operation::{Progress, Unit};
 use std::collections::{BTreeMap, HashMap};
 use volume::Tree;
@@ -329,17 +326,12 @@ impl Look<'_> {
     fn merges(&self, kind: ListKind, claims: &[Claim<Option<&Data<'_>>>], now: Option<&Data<'_>>) -> bool {
         let mut now = now.map(|data| data.clone().into_owned());
         for claim in claims {
-            if now.as_ref() == claim.before {
-                now = claim.after.map(|data| data.clone().into_owned());
-                continue;
-            }
-            let Some(list) = &now else { return false };
-            match merge_lists(self.upcase, kind, claim.before, claim.after, list) {
-                MergedList::Data(data) => now = Some(data),
-                MergedList::Unchanged => {}
-                MergedList::Removed => now = None,
-                MergedList::NotAList => return false,
-            }
+            let merged = merge_lists(self.upcase, kind, claim.before, claim.after, now.as_ref());
+            now = match merged.over(now.as_ref()) {
+                Some(merged) => merged,
+                None if now.as_ref() == claim.before => claim.after.map(|data| data.clone().into_owned()),
+                None => return false,
+            };
         }
         true
     }

@@ -188,7 +188,7 @@ pub(crate) struct Merged<'h> {
     /// What more than one layer, or a layer and a changed OS, claim.
     pub(crate) conflicts: Vec<RegistryConflict>,
     /// What was met, layer by layer.
-    pub(crate) notices: Vec<Vec<hive::Notice>>,
+    pub(crate) notices: Vec<(&'h Delta, Vec<hive::Notice>)>,
 }
 
 impl Merged<'_> {
@@ -235,8 +235,25 @@ pub(crate) fn merge<'h>(
     };
     let lists = meaning.lists.of(meaning.kind);
     let conflicts = conflicts::of_hive(&tree, meaning.shown, layers, &lists, os);
-    let notices = layers.iter().map(|(_, delta)| tree.apply(delta, &lists)).collect();
+    let notices = layers.iter().map(|(_, delta)| (*delta, tree.apply(delta, &lists))).collect();
     Ok(Merged { tree, set, conflicts, notices })
+}
+
+/// One change of a hive and another one after it, as one. `below` is the hive without both, where it is known.
+pub(crate) fn in_sequence(
+    kind: HiveKind,
+    (upcase, lists): (&Upcase, &ListValues),
+    below: Option<HiveFiles>,
+    (first, next): (&Delta, &Delta),
+) -> hive::Result<Delta> {
+    let lists = lists.of(kind);
+    let Some(below) = below else { return Ok(first.then(next, None, upcase, &lists)) };
+    let hive = below.open_dirty()?;
+    let (mut tree, _) = Tree::load(&hive, upcase)?;
+    if let Some(set) = next_set(&tree).filter(|_| kind == HiveKind::System) {
+        enter_set(&mut tree, set);
+    }
+    Ok(first.then(next, Some(&tree), upcase, &lists))
 }
 
 /// The control set in use, if `name` is what that is known as.

@@ -105,3 +105,89 @@ fn a_new_os_version_made_with_a_packaging_platform_no_longer_waits_for_what_was_
     assert!(!software.has(&format!("{SERVICING}\\RebootPending")));
     assert!(!software.has(&format!("{SERVICING}\\PackagesPending\\P")));
 }
+
+/// A new version of `A` on this composite, whose author makes of a SOFTWARE hive another.
+fn next_version(lab: &Lab, spec: &Spec, version: &str, change: impl FnOnce(&mut Registry)) {
+    let disk = lab.package(spec);
+    let mut hive = Registry::read(Snapshot::of(&disk).bytes(SOFTWARE).to_vec());
+    change(&mut hive);
+    disk.edit(|volume| {
+        volume.file(SOFTWARE, hive.file());
+    });
+    lab.capture(spec, LayerKind::App, version, &disk);
+}
+
+fn software_of(lab: &Lab, spec: &Spec) -> Registry {
+    Registry::read(lab.compose(spec).bytes(SOFTWARE).to_vec())
+}
+
+#[test]
+fn what_a_new_version_takes_away_or_sets_back_is_so_also_where_the_newer_os_has_it_itself() {
+    let lab = lab!();
+    with_registry(&lab);
+    std::fs::write(lab.store().join("registry-lists.txt"), "semicolons SOFTWARE\\Vendor : List\n").unwrap();
+    let shipped = |hive: &mut Registry| {
+        hive.text("Vendor\\Key", "Value", "1").text("Vendor", "Value", "1").text("Vendor", "Back", "z");
+        hive.text("Vendor", "List", "a;n");
+    };
+    let mut old = software();
+    old.text("Vendor", "Back", "x").text("Vendor", "List", "a");
+    let first = lab.os("Windows@2", |disk| {
+        disk.file(SOFTWARE, old.file());
+    });
+    lab.os_after(&first, "Windows@3", |disk| {
+        let mut hive = software();
+        shipped(&mut hive);
+        disk.file(SOFTWARE, hive.file());
+    });
+    lab.app(&on("Windows@2"), "P@1", |disk| {
+        let mut hive = software();
+        shipped(&mut hive);
+        disk.file(SOFTWARE, hive.file());
+    });
+    lab.app(&on("Windows@2"), "A@1", |disk| {
+        let mut hive = software();
+        shipped(&mut hive);
+        hive.text("Vendor", "Back", "y");
+        disk.file(SOFTWARE, hive.file());
+    });
+    // what is there as well may come from the OS version or from a prerequisite
+    let (newer, above) = (on("Windows@3"), on("Windows@2").with("P@1"));
+    for (spec, version) in [(newer, "A@2"), (above, "A@3")] {
+        next_version(&lab, &spec.clone().base("A@1"), version, |hive| {
+            assert_eq!(hive.said("Vendor", "Back"), "y");
+            hive.remove("Vendor\\Key").remove_value("Vendor", "Value").text("Vendor", "Back", "x");
+            hive.text("Vendor", "List", "a");
+        });
+        for spec in [spec, on("Windows@2")] {
+            let merged = software_of(&lab, &spec.with(version));
+            assert!(!merged.has("Vendor\\Key"), "{version}");
+            let said = ["Value", "Back", "List"].map(|name| merged.said("Vendor", name));
+            assert_eq!(said, ["-", "x", "a"], "{version}");
+        }
+    }
+}
+
+#[test]
+fn seventy_thousand_keys_a_value_of_20_mb_and_names_with_nuls_go_through_a_layer_into_an_image() {
+    let lab = lab!();
+    let disk = lab.disk_of(&[Part::Esp, Part::Ntfs(160)]);
+    disk.edit(|disk| {
+        disk.file(SOFTWARE, software().file());
+    });
+    lab.import("Windows@1", &disk);
+    let large: Vec<u8> = (0..20_000_000u32).map(|at| (at % 251) as u8).collect();
+    let mut hive = software();
+    for number in 0..70_000 {
+        hive.key(&format!("Vendor\\Many\\{{{number:08X}}}"));
+    }
+    hive.set("Vendor\\Large", "value", Data::new(value_kind::BINARY, large.clone()));
+    hive.text("Vendor\\nul\0key", "nul\0value", "kept").text("Vendor\\nul", "nul", "another");
+    change(&lab, "A@1", SOFTWARE, hive);
+    let merged = software_of(&lab, &on("Windows").with("A"));
+    let many = merged.0.descendant(merged.0.root(), "Vendor\\Many").unwrap();
+    assert_eq!(merged.0.key(many).subkeys().len(), 70_000);
+    assert_eq!(merged.data("Vendor\\Large", "value").unwrap().bytes, large);
+    assert_eq!(merged.said("Vendor\\nul\0key", "nul\0value"), "kept");
+    assert_eq!(merged.said("Vendor\\nul", "nul"), "another");
+}
