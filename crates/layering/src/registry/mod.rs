@@ -151,13 +151,19 @@ pub(crate) fn changes(
         let (next, in_use) = (next_set(&before), set_in_use(&after));
         let started = number(&before, next) == number(&after, in_use);
         let base = if started { next } else { set_in_use(&before) };
-        for (tree, set) in [(&mut before, base), (&mut after, in_use)] {
-            if set.and_then(|set| enter_set(tree, set)).is_some() {
+        let enter = |tree: &mut _, set: Option<KeyId>| set.and_then(|set| enter_set(tree, set)).is_some();
+        match (enter(&mut before, base), enter(&mut after, in_use)) {
+            (true, true) => {
                 // the sets that are not in use are no part of what a layer carries
-                for other in control_sets(tree) {
-                    tree.remove_key(other);
+                for tree in [&mut before, &mut after] {
+                    for other in control_sets(tree) {
+                        tree.remove_key(other);
+                    }
                 }
             }
+            (false, false) => {}
+            (true, false) => return Err(returned(no_control_set())),
+            (false, true) => return Err(composite(no_control_set())),
         }
     }
     let mut delta = Delta::between(&before, &after);
@@ -199,8 +205,12 @@ impl Merged<'_> {
         (kind, place): (HiveKind, &str),
         recipes: &CleanUp,
     ) -> hive::Result<(Option<Vec<u8>>, Vec<Done>)> {
-        if let Some((set, name)) = self.set {
-            self.tree.rename_key(set, name);
+        if let Some((set, name)) = self.set
+            && !self.tree.rename_key(set, name.clone())
+        {
+            let what =
+                format!("changes of {name} beside those of the control set in use, which has this number");
+            return Err(hive::Error::Unsupported { what });
         }
         let applied = recipes.apply(kind, &mut self.tree, place);
         let changed = !self.notices.is_empty() || !applied.is_empty();
@@ -233,6 +243,13 @@ pub(crate) fn merge<'h>(
         HiveKind::System => next_set(&tree).and_then(|set| enter_set(&mut tree, set)),
         _ => None,
     };
+    let of_set = |delta: &&Delta| {
+        let mut keys = delta.keys.iter().skip(1).filter(|key| key.parent == 0);
+        keys.any(|key| meaning.upcase.same(&key.name, &Name::from(CURRENT_CONTROL_SET)))
+    };
+    if meaning.kind == HiveKind::System && set.is_none() && layers.iter().any(|(_, delta)| of_set(delta)) {
+        return Err(no_control_set());
+    }
     let lists = meaning.lists.of(meaning.kind);
     let conflicts = conflicts::of_hive(&tree, meaning.shown, layers, &lists, os);
     let notices = layers.iter().map(|(_, delta)| (*delta, tree.apply(delta, &lists))).collect();
@@ -254,6 +271,11 @@ pub(crate) fn in_sequence(
         enter_set(&mut tree, set);
     }
     Ok(first.then(next, Some(&tree), upcase, &lists))
+}
+
+fn no_control_set() -> hive::Error {
+    let what = "no control set that Select names, as Windows needs one to start".to_owned();
+    hive::Error::Unsupported { what }
 }
 
 /// The control set in use, if `name` is what that is known as.

@@ -169,6 +169,40 @@ fn what_a_new_version_takes_away_or_sets_back_is_so_also_where_the_newer_os_has_
 }
 
 #[test]
+fn a_control_set_that_only_one_side_has_in_use_is_refused_and_not_taken_for_a_change() {
+    let lab = lab!();
+    with_registry(&lab);
+    change(&lab, "A@1", SYSTEM, {
+        let mut hive = system(1);
+        hive.text("ControlSet001\\Services\\A", "ImagePath", "A.sys");
+        hive
+    });
+    let mut lost = system(1);
+    lost.remove("Select");
+    let disk = lab.package(&on("Windows"));
+    disk.edit(|volume| {
+        volume.file(SYSTEM, lost.file());
+    });
+    refused(lab.try_capture(&on("Windows"), LayerKind::App, "B@1", &disk), "hive-unsupported");
+    // and changes of a control set have nowhere to go without one
+    lab.os("Windows@2", |disk| {
+        disk.file(SYSTEM, lost.file());
+    });
+    let request = lab.compose_request(&on("Windows@2").with("A"), "lost");
+    let refusal = refused(lab.engine.compose(&request, &operation::Silent), "hive-unsupported");
+    assert!(refusal.contains("Select"), "{refusal}");
+    // changes that were made by number do not go beside the set in use
+    lab.app(&on("Windows@2"), "C@1", |disk| {
+        let mut hive = lost;
+        hive.text("ControlSet001\\Services\\C", "ImagePath", "C.sys");
+        disk.file(SYSTEM, hive.file());
+    });
+    lab.compose(&on("Windows@2").with("C"));
+    let request = lab.compose_request(&on("Windows@1").with("C"), "by number");
+    refused(lab.engine.compose(&request, &operation::Silent), "hive-unsupported");
+}
+
+#[test]
 fn seventy_thousand_keys_a_value_of_20_mb_and_names_with_nuls_go_through_a_layer_into_an_image() {
     let lab = lab!();
     let disk = lab.disk_of(&[Part::Esp, Part::Ntfs(160)]);
