@@ -65,8 +65,12 @@ impl CleanUp {
 fn carry_out(action: &Action, tree: &mut Tree<'_>, sets: &[KeyId]) -> Vec<(AppliedAction, String)> {
     match action {
         Action::Disable(name) => {
+            let is_there = !services(tree, sets, name).is_empty();
             let changed = set_start(tree, sets, name, DISABLED, |before| before != DISABLED);
-            changed.into_iter().map(|path| (AppliedAction::Disabled, path)).collect()
+            let disabled = changed.into_iter().map(|path| (AppliedAction::Disabled, path));
+            // a device whose filter is disabled does not start
+            let removed = if is_there { unfilter(tree, sets, name) } else { Vec::new() };
+            disabled.chain(removed.into_iter().map(|path| (AppliedAction::Removed, path))).collect()
         }
         Action::Demand(name) => {
             let changed = set_start(tree, sets, name, DEMAND, |before| before < DEMAND);

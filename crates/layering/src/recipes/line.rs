@@ -15,7 +15,7 @@ pub(crate) struct Line {
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// `disable SERVICE`: the service does not start any more.
+    /// `disable SERVICE`: the service or driver does not start any more; it filters no device.
     Disable(String),
     /// `demand DRIVER`: the driver starts when a device wants it, and not before; it filters no class of devices.
     Demand(String),

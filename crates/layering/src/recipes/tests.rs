@@ -187,6 +187,48 @@ fn nothing_appears_that_was_not_there_and_what_is_done_already_is_left() {
 }
 
 #[test]
+fn the_boot_disk_of_a_windows_7_is_found_on_each_hypervisor_that_offers_ahci_or_ide() {
+    let (recipes, upcase) = (Recipes::built_in(), Upcase::unicode());
+    for hypervisor in [Hypervisor::Kvm, Hypervisor::Vsphere, Hypervisor::Nutanix] {
+        let mut tree = Tree::new(&upcase, 5, Name::from("ROOT"), vec![1; 20]);
+        for driver in ["msahci", "pciide"] {
+            number(&mut tree, &format!("ControlSet001\\Services\\{driver}"), "Start", 3);
+        }
+        recipes.clean_up(&PlatformTypes::publishing(hypervisor)).apply(HiveKind::System, &mut tree, "SYSTEM");
+        let started = ["msahci", "pciide"].map(|driver| start(&tree, "ControlSet001", driver));
+        assert_eq!(started, [Some(0); 2], "{hypervisor:?}");
+    }
+}
+
+#[test]
+fn a_driver_that_is_disabled_filters_no_devices_any_more() {
+    let mut recipes = Recipes::built_in();
+    recipes.extend("vsphere", "source our build\ndisable OurFilter\ndisable OurAgent").unwrap();
+    let upcase = Upcase::unicode();
+    let mut tree = Tree::new(&upcase, 5, Name::from("ROOT"), vec![1; 20]);
+    number(&mut tree, "ControlSet001\\Services\\OurFilter", "Start", 0);
+    let class = make(&mut tree, "ControlSet001\\Control\\Class\\{4d36e967-e325-11ce-bfc1-08002be10318}");
+    // the agent is no service of this machine
+    tree.set_value(class, Name::from("UpperFilters"), multi_string(["PartMgr", "ourfilter", "OurAgent"]));
+    let rows = recipes.clean_up(&PlatformTypes::publishing(Hypervisor::Kvm)).apply(
+        HiveKind::System,
+        &mut tree,
+        "SYSTEM",
+    );
+    let rows: Vec<_> = rows.into_iter().map(|(_, row)| (row.action, row.target)).collect();
+    let path = "SYSTEM\\ControlSet001\\Control\\Class\\{4d36e967-e325-11ce-bfc1-08002be10318}";
+    assert_eq!(
+        rows,
+        [
+            (AppliedAction::Disabled, "SYSTEM\\ControlSet001\\Services\\OurFilter".to_owned()),
+            (AppliedAction::Removed, format!("{path} : UpperFilters : OurFilter")),
+        ]
+    );
+    let filters = tree.value(class, &Name::from("UpperFilters")).unwrap().texts().unwrap();
+    assert_eq!(filters, ["PartMgr", "OurAgent"]);
+}
+
+#[test]
 fn a_stores_own_lines_add_to_a_recipe_and_say_what_they_did() {
     let mut recipes = Recipes::built_in();
     let more = "source our build\ndisable Our Agent\nremove-value SOFTWARE\\Ours : Host\nremove-key SOFTWARE\\Ours\\State";
