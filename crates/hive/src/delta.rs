@@ -168,10 +168,10 @@ impl Delta {
         counts
     }
 
-    /// Takes out what `keep` does not want: asked with a key's path, what became of the key, and no value for the key with
-    /// all below it, and with each change of its values. A removal is kept or taken out as a whole: without a part of what
+    /// Takes out what `keep` does not want: asked with a key's path and no value for the key with all below it, and with
+    /// the name of each changed value. A removal is kept or taken out as a whole: without a part of what
     /// was there, the key would stay for the sake of that part.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &KeyRole, Option<&ValueChange>) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, Option<&Name<'_>>) -> bool) {
         let mut kept: Vec<bool> = Vec::with_capacity(self.keys.len());
         for position in 0..self.keys.len() {
             let parent = self.keys[position].parent as usize;
@@ -183,9 +183,9 @@ impl Delta {
             }
             let path = self.path(position);
             let KeyChange { role, values, .. } = &mut self.keys[position];
-            kept.push(keep(&path, role, None));
+            kept.push(keep(&path, None));
             if kept[position] && *role != KeyRole::Removed {
-                values.retain(|value| keep(&path, role, Some(value)));
+                values.retain(|value| keep(&path, Some(&value.name)));
             }
         }
         // the root stays in any case

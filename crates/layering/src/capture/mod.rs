@@ -201,7 +201,7 @@ pub(crate) fn capture(
     let upcase = base_tree.upcase().and_then(Upcase::from_table).unwrap_or_else(Upcase::unicode);
     // A version of an OS layer is the machine: it keeps what makes one.
     let never_keys =
-        if new.kind == LayerKind::Os { NeverCapturedKeys::pending() } else { &policy.never_keys };
+        if new.kind == LayerKind::Os { NeverCapturedKeys::of_os_versions() } else { &policy.never_keys };
     let registry =
         Registry { upcase: upcase.clone(), never: never_keys, accept_dirty: new.override_reason.is_some() };
     let mut contents = ReturnedContents::new(

@@ -11,7 +11,7 @@ pub(crate) fn leave_out(manifest: &mut Manifest, tree: &Tree, never: &NeverCaptu
     for record in &mut records {
         let directory: Vec<Name> = manifest.directory_path(record.directory).into_iter().cloned().collect();
         if let Some(Role::Hive(kind)) = hives::role(tree, &directory, &record.name) {
-            record.delta.retain(|path, role, value| never.keeps(kind, path, role, value));
+            never.leave_out(kind, &mut record.delta);
         }
     }
     records.retain(|record| !record.delta.is_empty());

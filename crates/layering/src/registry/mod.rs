@@ -167,7 +167,7 @@ pub(crate) fn changes(
         }
     }
     let mut delta = Delta::between(&before, &after);
-    delta.retain(|path, role, value| never.keeps(kind, path, role, value));
+    never.leave_out(kind, &mut delta);
     Ok(HiveChange { delta, repairs })
 }
 

@@ -35,6 +35,11 @@ impl Pattern {
         Ok(Pattern { hive, key, below, value: value.map(str::to_uppercase) })
     }
 
+    /// The kind of hive that it is about.
+    pub(crate) fn hive(&self) -> HiveKind {
+        self.hive
+    }
+
     /// Whether it names this value, or a key that the value is in.
     pub(crate) fn matches_value(&self, place: &Place, value: &str) -> bool {
         match &self.value {
