@@ -9,6 +9,7 @@ use crate::marker::Marker;
 use crate::os_volume::OsVolume;
 use crate::placement::Placement;
 use crate::plan::{PlanLayer, plan, warning};
+use crate::profiles::without_absent_users;
 use crate::reagent;
 use crate::recipes::{self, CleanUp};
 use crate::record::{DiskRecord, Pinned};
@@ -29,6 +30,7 @@ use volume::Tree;
 const PAGE_MEMORY: u64 = 160 << 20;
 
 /// A layer version that goes into a composite.
+#[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) pinned: Pinned,
     pub(crate) manifest: Manifest,
@@ -61,6 +63,17 @@ pub(crate) struct Publishing {
     pub(crate) recovery: Option<Recovery>,
     /// What recipes do.
     pub(crate) clean_up: CleanUp,
+}
+
+/// What a composite becomes.
+#[derive(Clone, Copy)]
+pub(crate) enum Becomes<'b> {
+    /// A packaging disk, with this mark.
+    PackagingDisk(&'b Marker),
+    /// An image.
+    Image(&'b Publishing),
+    /// A new OS version: its layer is what changed on a packaging disk with these layers.
+    OsVersion(&'b [Layer]),
 }
 
 /// An OS version's disk, placed and found its way around in.
@@ -106,13 +119,12 @@ pub(crate) struct Composed<'s> {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Composes `layers`, lowest priority first, over an OS disk; to be an image with `publishing`.
+/// Composes `layers`, lowest priority first, over an OS disk.
 pub(crate) fn compose<'s>(
     session: &'s Session,
     mut os: OsDisk<'s>,
     layers: &[Layer],
-    publishing: Option<&Publishing>,
-    marker: Option<&Marker>,
+    becomes: Becomes<'_>,
     lists: &ListValues,
     progress: &dyn Progress,
 ) -> Result<Composed<'s>> {
@@ -122,6 +134,12 @@ pub(crate) fn compose<'s>(
     let context = os.volume.context(&os.reference);
     let tree = ntfs_volume::scan::scan(&window, progress).map_err(Error::volume(context.clone()))?;
     progress.step("Planning", None, Unit::Items);
+    let (present, absent) = without_absent_users(&tree, layers).unzip();
+    let layers = present.as_deref().unwrap_or(layers);
+    let publishing = match becomes {
+        Becomes::Image(publishing) => Some(publishing),
+        Becomes::PackagingDisk(_) | Becomes::OsVersion(_) => None,
+    };
     let plan_layers: Vec<PlanLayer<'_>> = layers
         .iter()
         .map(|layer| PlanLayer {
@@ -147,6 +165,7 @@ pub(crate) fn compose<'s>(
     let mut overlay = Overlay::new(os.disk.map().clone(), os.placement.sources(), budget)
         .map_err(|error| Error::record(os.reference.clone(), &error))?;
     let mut warnings = plan.warnings;
+    warnings.extend(absent);
     let mut volume = os.volume;
     let mut moved = Vec::new();
     if let Some(growth) = publishing.filter(|growth| growth.len > os.disk.len()) {
@@ -216,8 +235,12 @@ pub(crate) fn compose<'s>(
     let applied = applied.into_iter().map(|(_, row)| row).collect();
     warnings.extend(drivers::colliding_names(&tree, &registry));
     warnings.extend(drivers::colliding_keys(&registry));
-    drivers::clear_catalog_databases(&mut editor, &tree, &plan.steps, &registry, &context)?;
-    if let Some(marker) = marker {
+    let with_catalogs = match becomes {
+        Becomes::OsVersion(packaged_with) => packaged_with,
+        Becomes::PackagingDisk(_) | Becomes::Image(_) => layers,
+    };
+    drivers::clear_catalog_databases(&mut editor, &tree, &plan.steps, with_catalogs, &context)?;
+    if let Becomes::PackagingDisk(marker) = becomes {
         marker.write(&mut editor, &tree, &context)?;
     }
     let device = editor.finish_into().map_err(Error::volume(context))?;

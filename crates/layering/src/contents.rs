@@ -233,9 +233,7 @@ impl Contents for ReturnedContents<'_> {
             };
             Error::Hive { context, source }
         })?;
-        let mended =
-            change.repairs.iter().map(|repair| format!("{path}: {} ({} times)", repair.rule, repair.count));
-        self.mended.extend(mended);
+        self.mended.extend(registry::mended(path, &change.repairs));
         if change.delta.is_empty() {
             return Ok(None);
         }

@@ -4,7 +4,8 @@
 //! things are the machine's: numbers in the order of installation (files `oemN.inf`, keys of devices), and the database
 //! over the signature catalogs.
 
-use crate::manifest::HiveRecord;
+use crate::compose::Layer;
+use crate::manifest::{HiveRecord, Manifest};
 use crate::path_list::glob_matches;
 use crate::plan::{Steps, warning};
 use crate::registry::RegistryLayer;
@@ -32,7 +33,7 @@ pub(crate) fn colliding_names(tree: &Tree, layers: &[RegistryLayer<'_>]) -> Opti
                 let number = text.strip_prefix("OEM").and_then(|rest| rest.strip_suffix(".INF"));
                 let numbered =
                     number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()));
-                if numbered && path(tree, layer, name.directory) == directory {
+                if numbered && path(tree, layer.manifest, name.directory) == directory {
                     drivers.entry(own).or_default().push((content, layer.label.to_owned()));
                 }
             }
@@ -98,20 +99,22 @@ fn is_at(pattern: &str, path: &str) -> bool {
         && pattern.split('\\').zip(path.split('\\')).all(|(glob, name)| glob_matches(glob, name))
 }
 
-/// Takes away the OS version's database over signature catalogs where a layer changes the catalogs: Windows builds it
-/// anew when it is missing, and does not notice catalogs that were added behind its back.
+/// Takes away what is left of the OS version's database over signature catalogs where a layer changes the catalogs:
+/// Windows builds it anew when it is missing, and does not notice catalogs that were added behind its back. A new OS
+/// version has what its packaging machine had: `layers` are those of its packaging disk, from which the database was
+/// taken away for the same reason.
 pub(crate) fn clear_catalog_databases(
     editor: &mut dyn VolumeEditor,
     tree: &Tree,
     steps: &Steps,
-    layers: &[RegistryLayer<'_>],
+    layers: &[Layer],
     context: &str,
 ) -> Result<()> {
     let catalogs = folded(tree, &CATALOGS);
-    let changes = |layer: &RegistryLayer<'_>| {
+    let changes = |layer: &Layer| {
         let files = layer.manifest.files.iter().flat_map(|file| &file.names).map(|name| name.directory);
         let deletions = layer.manifest.deletions.iter().map(|deletion| deletion.directory);
-        files.chain(deletions).any(|directory| path(tree, layer, directory).starts_with(&catalogs))
+        files.chain(deletions).any(|directory| path(tree, &layer.manifest, directory).starts_with(&catalogs))
     };
     if !layers.iter().any(changes) {
         return Ok(());
@@ -141,6 +144,6 @@ fn folded(tree: &Tree, names: &[&str]) -> Vec<Name> {
 }
 
 /// Folded path of a directory of a layer.
-fn path(tree: &Tree, layer: &RegistryLayer<'_>, directory: u32) -> Vec<Name> {
-    layer.manifest.directory_path(directory).into_iter().map(|name| tree.fold(name)).collect()
+fn path(tree: &Tree, manifest: &Manifest, directory: u32) -> Vec<Name> {
+    manifest.directory_path(directory).into_iter().map(|name| tree.fold(name)).collect()
 }

@@ -4,7 +4,7 @@ mod registry;
 
 use crate::capture::{Changes, Composite, NewVersion, capture};
 use crate::catalog::{Catalog, Entry, Version, now, put_disk};
-use crate::compose::{Layer, OsDisk, Publishing, compose};
+use crate::compose::{Becomes, Layer, OsDisk, Publishing, compose};
 use crate::contents::OsVolumeContents;
 use crate::error::Rule;
 use crate::execute::Done;
@@ -14,6 +14,7 @@ use crate::os_volume::OsVolume;
 use crate::plan::plan;
 use crate::platform::{self, Purpose};
 use crate::policy::{self, Policy};
+use crate::profiles::without_absent_users;
 use crate::record::{ENGINE, ImageRecord, UNPUBLISHED, VersionRecord};
 use crate::reference::{EntityName, LayerKind};
 use crate::report::*;
@@ -75,8 +76,10 @@ impl Engine {
         let context = volume.context(&name);
         let tree = volume.scan_shut_down(&disk, &name, progress)?;
         let Policy { never, .. } = Policy::load(self.store.path())?;
-        let inspection = inspect(&volume, &disk, &tree, LayerKind::Os, &never, progress)?;
+        let mut inspection = inspect(&volume, &disk, &tree, LayerKind::Os, &never, progress)?;
+        let mended = std::mem::take(&mut inspection.mended);
         warnings.extend(admit(&name, inspection, override_reason.as_deref())?);
+        warnings.extend(crate::registry::mended_warning(mended));
         warnings.extend(check_volume(&window, &context, progress)?);
         let worth = worth_storing(&disk, &volume, &tree)?;
         let mut writer = session.pack_writer()?;
@@ -210,7 +213,8 @@ impl Engine {
         let lists = policy::lists(self.store.path())?;
         let marker = composite.marker(&lists);
         let os = OsDisk::open(&session, &self.catalog(), &composite.os)?;
-        let composed = compose(&session, os, &layers, None, Some(&marker), &lists, progress)?;
+        let becomes = Becomes::PackagingDisk(&marker);
+        let composed = compose(&session, os, &layers, becomes, &lists, progress)?;
         let identity = *blake3::hash(marker.composite.as_bytes()).as_bytes();
         let options = ExportOptions::new(identity);
         let report = export(&composed.frozen, request.format, &request.out, &options, progress)?;
@@ -314,8 +318,7 @@ impl Engine {
             &session,
             os,
             &layers,
-            Some(&publishing),
-            None,
+            Becomes::Image(&publishing),
             &policy::lists(self.store.path())?,
             progress,
         )?;
@@ -416,10 +419,15 @@ impl Engine {
         refuse_base(composite)?;
         let composite = self.composite(composite, Purpose::Publishing, None)?;
         let layers: Vec<Layer> = composite.layers(&catalog)?;
-        let os = OsDisk::open(&session, &catalog, &composite.os)?;
+        let mut os = OsDisk::open(&session, &catalog, &composite.os)?;
         let source = os.source();
         let window = os.volume.window(&source)?;
         let tree = os.volume.scan(&source, &os.reference, progress)?;
+        let (present, absent) = without_absent_users(&tree, &layers).unzip();
+        let layers = present.unwrap_or(layers);
+        for layer in &layers {
+            os.placement.add(&layer.manifest.blobs(), &layer.pinned.reference)?;
+        }
         let plan_layers: Vec<_> = layers.iter().map(capturing::plan_layer).collect();
         let plan = plan(&tree, &os.reference, &plan_layers, &[], &mut OsVolumeContents(&window), progress)?;
         let registry_layers: Vec<_> = layers.iter().map(Layer::registry).collect();
@@ -428,10 +436,12 @@ impl Engine {
             &plan.steps,
             &registry_layers,
             &policy::lists(self.store.path())?,
+            &os.placement,
             (&os.reference, &os.volume.context(&os.reference)),
             progress,
         )?;
         let mut warnings = plan.warnings;
+        warnings.extend(absent);
         warnings.extend(remarks);
         warnings.extend(version_skew(&composite).into_iter().chain(types_missing(&composite)));
         Ok(ConflictsReport { rows: plan.conflicts, registry, warnings })

@@ -37,6 +37,7 @@ mod placement;
 pub mod plan;
 pub mod platform;
 mod policy;
+mod profiles;
 mod query;
 mod reagent;
 mod recipes;

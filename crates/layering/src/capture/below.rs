@@ -1,7 +1,7 @@
 //! The packaging disk without the base version: the OS version and the prerequisites.
 
 use crate::catalog::{Catalog, Version};
-use crate::compose::{Layer, OsDisk, compose};
+use crate::compose::{Becomes, Layer, OsDisk, compose};
 use crate::difference::hive_streams;
 use crate::os_volume::OsVolume;
 use crate::registry::{self, HiveFiles, ListValues};
@@ -21,6 +21,8 @@ pub(super) struct BelowBase<'a, F> {
     pub(super) os: &'a Version,
     /// The prerequisites, lowest first.
     pub(super) layers: &'a [Layer],
+    /// What the composite with the base version became.
+    pub(super) becomes: Becomes<'a>,
     pub(super) lists: &'a ListValues,
     pub(super) progress: &'a dyn Progress,
     pub(super) composed: Option<ComposedBelow>,
@@ -40,7 +42,7 @@ impl<F> BelowBase<'_, F> {
         let (disk, volume): (Arc<dyn ByteSource>, OsVolume) = if self.layers.is_empty() {
             (os.source(), os.volume)
         } else {
-            let composed = compose(self.session, os, self.layers, None, None, self.lists, self.progress)?;
+            let composed = compose(self.session, os, self.layers, self.becomes, self.lists, self.progress)?;
             (Arc::new(composed.frozen), composed.volume)
         };
         let tree = volume.scan(&disk, &reference, self.progress)?;

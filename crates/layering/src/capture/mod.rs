@@ -7,7 +7,7 @@ mod returned;
 
 use crate::catalog::{Catalog, Version, now, put_disk, put_manifest};
 use crate::changed_blocks::changed_blocks;
-use crate::compose::{Layer, OsDisk, compose};
+use crate::compose::{Becomes, Layer, OsDisk, compose};
 use crate::contents::{BaseBlobs, Equality, Registry, ReturnedContents};
 use crate::difference::{Difference, Scope, difference};
 use crate::error::Rule;
@@ -107,7 +107,8 @@ pub(crate) fn capture(
     let marker = composite.marker(&policy.lists);
     let layers = composite.layers(catalog)?;
     let os = OsDisk::open(session, catalog, &composite.os)?;
-    let composed = compose(session, os, &layers, None, Some(&marker), &policy.lists, progress)?;
+    let becomes = Becomes::PackagingDisk(&marker);
+    let composed = compose(session, os, &layers, becomes, &policy.lists, progress)?;
     let mut placement = composed.placement;
     let base_volume = composed.volume;
     let base_map = composed.frozen.map.clone();
@@ -119,11 +120,15 @@ pub(crate) fn capture(
         Changes::Compare | Changes::TrustMetadata => None,
     };
     let returned = Returned::open(disk, disk_name, &origin, known, progress)?;
-    let inspection =
+    let mut inspection =
         inspect(&returned.volume, &returned.disk, &returned.tree, new.kind, &policy.never, progress)?;
+    let mended = std::mem::take(&mut inspection.mended);
     let mut warnings = admit(disk_name, inspection, new.override_reason.as_deref())?;
     // A disk that is kept block by block has to be compared block by block.
     let whole_disk = new.kind == LayerKind::Os && composite.platform.is_none();
+    if whole_disk {
+        warnings.extend(registry::mended_warning(mended));
+    }
 
     let (equality, mut read, changed) = match changes {
         Changes::TrustMetadata if !whole_disk => (Equality::TrustMetadata, 0, None),
@@ -231,11 +236,7 @@ pub(crate) fn capture(
             "profiles of users whom the OS layer lacks are left out: users belong to the OS layer alone";
         warnings.push(warning("profile-left-out", message, profiles));
     }
-    if !contents.mended.is_empty() {
-        let message =
-            "registry hives of the returned disk broke rules of their format, and were read all the same";
-        warnings.push(warning("hive-mended", message, std::mem::take(&mut contents.mended)));
-    }
+    warnings.extend(registry::mended_warning(std::mem::take(&mut contents.mended)));
     let mofs = if new.kind == LayerKind::Os { Vec::new() } else { registry::mof_files(&change) };
     if !mofs.is_empty() {
         let message = "classes of WMI that were registered on the packaging disk are not in the layer, because the \
@@ -259,7 +260,7 @@ pub(crate) fn capture(
         let os = OsDisk::open(session, catalog, &composite.os)?;
         let pinned = composite.os.pinned();
         let layer = Layer { pinned, manifest: change, same_os_version: true };
-        let composed = compose(session, os, &[layer], None, None, &policy.lists, progress)?;
+        let composed = compose(session, os, &[layer], Becomes::OsVersion(&layers), &policy.lists, progress)?;
         warnings.extend(composed.warnings.iter().cloned());
         let volume = composed.volume.partition.number;
         let disk = composed.store(session, progress)?;
@@ -284,7 +285,8 @@ pub(crate) fn capture(
                 let base = catalog.manifest(base)?;
                 let (os, lists) = (&composite.os, &policy.lists);
                 let (layers, composed) = (&layers, None);
-                let mut below = BelowBase { exists, session, catalog, os, layers, lists, progress, composed };
+                let mut below =
+                    BelowBase { exists, session, catalog, os, layers, becomes, lists, progress, composed };
                 let mut manifest = successor(&base, &change, &tree, (&upcase, lists), &mut below)?;
                 // The base may be older than a line of the list.
                 registry::leave_out(&mut manifest, &tree, never_keys);

@@ -40,6 +40,8 @@ use volume::{Child, FileId, Name, Refusal, Tree};
 pub(crate) struct Inspection {
     pub(crate) findings: Vec<Finding>,
     pub(crate) state: ImageState,
+    /// What was mended in hives as they were read. Of an OS layer that is all hives.
+    pub(crate) mended: Vec<String>,
     /// Hives that cannot be read at all, so that what they say is not known.
     unreadable: Vec<(String, Error)>,
 }
@@ -62,7 +64,7 @@ pub(crate) fn integrity(request: &IntegrityRequest, progress: &dyn Progress) -> 
         inspect(&volume, &disk, &tree, request.kind, &never, progress)
     });
     let (mut findings, state) = match examined {
-        Ok(Inspection { mut findings, state, unreadable }) => {
+        Ok(Inspection { mut findings, state, unreadable, .. }) => {
             findings.extend(unreadable.iter().map(|(path, error)| of_hive(path, error)));
             (findings, state)
         }
@@ -93,7 +95,7 @@ pub(crate) fn inspect(
     progress: &dyn Progress,
 ) -> Result<Inspection> {
     let mut examination = Examination::new(never, tree);
-    let mut unreadable = Vec::new();
+    let (mut unreadable, mut mended) = (Vec::new(), Vec::new());
     if is_windows(tree) {
         examination.files(tree);
         let window = volume.window(disk)?;
@@ -105,19 +107,17 @@ pub(crate) fn inspect(
             if progress.cancelled() {
                 return Err(Error::Cancelled);
             }
-            if let Err(error) = examine(&window, tree, &upcase, &hive, &mut examination)
-                && hive.which.is_some()
-            {
-                match error {
-                    Error::Cancelled => return Err(error),
-                    error => unreadable.push((hive.path, error)),
-                }
+            match examine(&window, tree, &upcase, (&hive, kind), &mut examination) {
+                Ok(repairs) => mended.extend(registry::mended(&hive.path, &repairs)),
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(error) if hive.which.is_some() => unreadable.push((hive.path, error)),
+                Err(_) => {}
             }
             progress.advance(1);
         }
     }
     let (findings, state) = examination.finish(kind);
-    Ok(Inspection { findings, state, unreadable })
+    Ok(Inspection { findings, state, mended, unreadable })
 }
 
 /// A hive that is looked at.
@@ -159,16 +159,19 @@ fn hives_of(tree: &Tree) -> Vec<HiveToRead<'_>> {
     hives
 }
 
-/// Reads one hive with its logs and examines it.
+/// Reads one hive with its logs and examines it; gives what was mended in it. Hives in which nothing is looked for are
+/// read to the end where a whole machine becomes a version, of an OS layer.
 fn examine(
     window: &dyn ByteSource,
     tree: &Tree,
     upcase: &Upcase,
-    hive: &HiveToRead<'_>,
+    (hive, kind): (&HiveToRead<'_>, LayerKind),
     examination: &mut Examination<'_>,
-) -> Result<()> {
+) -> Result<Vec<hive::Repair>> {
     let failed = |source| Error::Hive { context: hive.path.clone(), source };
-    let Some(streams) = hive_streams(tree, hive.entry, tree.children(hive.parent)) else { return Ok(()) };
+    let Some(streams) = hive_streams(tree, hive.entry, tree.children(hive.parent)) else {
+        return Ok(Vec::new());
+    };
     let read = || registry::read(window, &streams).map_err(Error::io(format!("reading {}", hive.path)));
     let opened = match read()?.open() {
         Err(error @ hive::Error::Dirty { .. }) => {
@@ -177,13 +180,17 @@ fn examine(
         }
         opened => opened.map_err(failed)?,
     };
-    let Some(which) = hive.which else { return Ok(()) };
-    let (mut keys, _) = hive::Tree::load(&opened, upcase).map_err(failed)?;
-    if which == Which::System {
+    if hive.which.is_none() && kind != LayerKind::Os {
+        return Ok(Vec::new());
+    }
+    let (mut keys, repairs) = hive::Tree::load(&opened, upcase).map_err(failed)?;
+    if hive.which == Some(Which::System) {
         registry::enter_current_set(&mut keys);
     }
-    examination.hive(which, &hive.path, &keys);
-    Ok(())
+    if let Some(which) = hive.which {
+        examination.hive(which, &hive.path, &keys);
+    }
+    Ok(repairs)
 }
 
 /// Decides whether a disk becomes a version: what blocks refuses it unless there is a reason to override that. Gives the

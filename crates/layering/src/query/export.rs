@@ -171,7 +171,8 @@ impl Export<'_, '_> {
         self.require_key()
     }
 
-    /// The key that is asked for. `CurrentControlSet` leads to the control set in use.
+    /// The key that is asked for. `CurrentControlSet` leads to the control set that Windows starts with
+    /// next.
     fn find(&self, tree: &Tree<'_>, kind: Option<HiveKind>) -> Option<KeyId> {
         let mut names = self.key.iter().peekable();
         let mut key = tree.root();

@@ -7,7 +7,7 @@ use super::unlike;
 use crate::catalog::{Catalog, Entry};
 use crate::manifest::Manifest;
 use crate::plan::warning;
-use crate::registry::{HiveKind, enter_current_set};
+use crate::registry::{HiveKind, enter_next_set};
 use crate::report::{HiveChanges, HiveRow, RegistryDiffReport, RegistryRow, Warning};
 use crate::request::RegistryScope;
 use crate::{Error, Result};
@@ -275,11 +275,11 @@ impl<'s> Part<'s> {
     }
 }
 
-/// A hive as it is compared: the control set in use under the name `CurrentControlSet`.
+/// A hive as it is compared: the control set that Windows starts with next under the name `CurrentControlSet`.
 fn tree<'h>(hive: &'h Hive, upcase: &'h Upcase, kind: Option<HiveKind>) -> hive::Result<Tree<'h>> {
     let (mut tree, _) = Tree::load(hive, upcase)?;
     if kind == Some(HiveKind::System) {
-        enter_current_set(&mut tree);
+        enter_next_set(&mut tree);
     }
     Ok(tree)
 }

@@ -35,9 +35,9 @@ pub(crate) fn settings_changed(upcase: &Upcase, was: HiveFiles, is: HiveFiles) -
     let (was, is) = (was.open()?, is.open()?);
     let (before, after) = (Tree::load(&was, upcase)?.0, Tree::load(&is, upcase)?.0);
     let mut delta = Delta::between(&before, &after);
-    delta.retain(|path, _, value| match value {
+    delta.retain(|path, value| match value {
         Some(value) => {
-            let counters = path.starts_with("SAM\\Domains\\") && value.name.to_string() == "F";
+            let counters = path.starts_with("SAM\\Domains\\") && value.to_string() == "F";
             let secret = path.starts_with("Policy\\Secrets\\") && path.split('\\').count() == 4;
             !counters && !secret
         }

@@ -2,7 +2,7 @@
 //! recipes, and written once. Of a hive that a layer brings as a file, the file is changed by that layer and those above
 //! it, before it is put on the volume.
 
-use super::{HiveFiles, HiveKind, ListValues, Meaning, Merged, files, merge};
+use super::{HiveFiles, HiveKind, ListValues, Meaning, Merged, files, mended, mended_warning, merge};
 use crate::difference::hive_streams;
 use crate::hives::{self, Role};
 use crate::manifest::{ContentRecord, FileRecord, Manifest};
@@ -13,7 +13,7 @@ use crate::recipes::{CleanUp, Done};
 use crate::report::Warning;
 use crate::{Error, Result};
 use disk::ByteSource;
-use hive::{Delta, Hive, Notice, Recovery, Upcase};
+use hive::{Delta, Hive, Notice, Recovery, Repair, Upcase};
 use operation::{Progress, Unit};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -43,12 +43,12 @@ pub(super) struct Target<'m> {
     /// Which layers, and what they change.
     deltas: Vec<(usize, &'m Delta)>,
     /// The file that is to be there, if a layer brings it.
-    brought: Option<Brought>,
+    pub(super) brought: Option<Brought>,
 }
 
 /// A hive that a layer brings as a file.
 #[derive(Debug, Clone, Copy)]
-struct Brought {
+pub(super) struct Brought {
     layer: usize,
     /// Position among the files of the layer's manifest.
     file: u32,
@@ -69,6 +69,11 @@ impl<'m> Target<'m> {
         HiveName::new(Some(kind), &self.directory.iter().collect::<Vec<_>>(), &self.name)
     }
 
+    /// Whether a layer changes it, be it one whose change is lost.
+    pub(super) fn is_changed(&self) -> bool {
+        !self.deltas.is_empty()
+    }
+
     /// The layers that change it, lowest first, and what they change.
     pub(super) fn of<'l>(&self, layers: &'l [RegistryLayer<'m>]) -> Vec<(&'l RegistryLayer<'m>, &'m Delta)> {
         let counting = self.deltas.iter().filter(|(layer, _)| !self.is_replaced(*layer));
@@ -81,10 +86,8 @@ impl<'m> Target<'m> {
     }
 }
 
-/// A hive of the OS volume that was read.
-pub(super) struct Opened<'t> {
-    parent: FileId,
-    child: &'t Child,
+/// A hive that was read.
+pub(super) struct HiveRead {
     pub(super) kind: HiveKind,
     pub(super) hive: Hive,
     /// What messages call it.
@@ -115,6 +118,13 @@ impl Kept {
     }
 }
 
+/// A hive of the OS volume that was read.
+pub(super) struct Opened<'t> {
+    parent: FileId,
+    child: &'t Child,
+    pub(super) read: HiveRead,
+}
+
 /// The hives of an OS volume as it was before anything was done to it, and what is to be said of them.
 pub(super) struct Hives<'u> {
     tree: &'u Tree,
@@ -127,6 +137,7 @@ pub(super) struct Hives<'u> {
     kept: Kept,
     changed_by_os: Vec<String>,
     dirty: Vec<String>,
+    mended: Vec<String>,
 }
 
 impl<'u> Hives<'u> {
@@ -140,8 +151,8 @@ impl<'u> Hives<'u> {
         context: &'u str,
     ) -> Hives<'u> {
         let (missing, replaced, kept) = (Vec::new(), Vec::new(), Kept::default());
-        let (changed_by_os, dirty) = (Vec::new(), Vec::new());
-        Hives { tree, window, steps, os, context, missing, replaced, kept, changed_by_os, dirty }
+        let (changed_by_os, dirty, mended) = (Vec::new(), Vec::new(), Vec::new());
+        Hives { tree, window, steps, os, context, missing, replaced, kept, changed_by_os, dirty, mended }
     }
 
     /// How names compare.
@@ -149,7 +160,7 @@ impl<'u> Hives<'u> {
         self.tree.upcase().and_then(Upcase::from_table).unwrap_or_else(Upcase::unicode)
     }
 
-    /// Every hive that a layer changes, or that recipes are about, by folded path.
+    /// Every hive that a layer changes or brings, or that recipes are about, by folded path.
     pub(super) fn targets<'m>(
         &self,
         layers: &[RegistryLayer<'m>],
@@ -178,10 +189,8 @@ impl<'u> Hives<'u> {
             for name in record.names.iter().filter(|name| self.tree.fold(&name.name) == own) {
                 let directory = directory_of(manifest, name.directory);
                 let Some(Role::Hive(kind)) = hives::role(self.tree, &directory, &name.name) else { continue };
-                if clean_up.concerns(kind) || targets.contains_key(&self.folded(&directory, &name.name)) {
-                    let target = self.target(&mut targets, directory, &name.name);
-                    target.brought = Some(Brought { layer: *layer, file: *file, kind });
-                }
+                let target = self.target(&mut targets, directory, &name.name);
+                target.brought = Some(Brought { layer: *layer, file: *file, kind });
             }
         }
         targets
@@ -202,17 +211,13 @@ impl<'u> Hives<'u> {
         targets.entry(folded).or_insert_with(|| Target::new(directory, name.clone()))
     }
 
-    /// Reads a hive; `None`, which is noted, where the volume lacks it or a layer brings another. One whose last write is incomplete is taken as it
-    /// is: that was accepted when its OS version was stored.
+    /// Reads a hive of the volume; `None`, which is noted, where that lacks it. One whose last write is incomplete is taken
+    /// as it is: that was accepted when its OS version was stored.
     pub(super) fn open(
         &mut self,
         target: &Target<'_>,
         layers: &[RegistryLayer<'_>],
     ) -> Result<Option<Opened<'u>>> {
-        if target.brought.is_some() {
-            self.note_replaced(target, layers);
-            return Ok(None);
-        }
         let found = self.find(target).filter(|(_, child, _)| !self.is_gone(child.id));
         let Some((parent, child, kind)) = found else {
             let by = target.of(layers).into_iter().map(|(layer, _)| layer.label);
@@ -225,7 +230,27 @@ impl<'u> Hives<'u> {
         let place = format!("{}: {}", self.context, target.path());
         let files = files::read(self.window, &streams).map_err(Error::io(format!("reading {place}")))?;
         let hive = files.open_dirty().map_err(|source| Error::Hive { context: place.clone(), source })?;
-        Ok(Some(Opened { parent, child, kind, hive, place }))
+        Ok(Some(Opened { parent, child, read: HiveRead { kind, hive, place } }))
+    }
+
+    /// Reads a hive that a layer brings, if other changes than those of that layer's file are to be in it. Notes whose are
+    /// not.
+    pub(super) fn read_brought(
+        &mut self,
+        target: &Target<'_>,
+        brought: Brought,
+        layers: &[RegistryLayer<'_>],
+        placement: &Placement<'_>,
+    ) -> Result<Option<HiveRead>> {
+        self.note_replaced(target, layers);
+        let by = layers.get(brought.layer);
+        let by = by.ok_or(Error::Internal { what: "a step names a layer that is not there" })?;
+        let file = by.manifest.files.get(brought.file as usize);
+        let Some(stream) = file.and_then(FileRecord::main_stream) else { return Ok(None) };
+        let place = format!("{}: {}", by.label, target.path());
+        let hive = HiveFiles { file: files::read_kept(stream, placement, &place)?, logs: Vec::new() };
+        let hive = hive.open_dirty().map_err(|source| Error::Hive { context: place.clone(), source })?;
+        Ok(Some(HiveRead { kind: brought.kind, hive, place }))
     }
 
     /// Notes the layers whose changes are lost because a layer above them brings the whole hive.
@@ -233,6 +258,11 @@ impl<'u> Hives<'u> {
         for (layer, _) in target.deltas.iter().filter(|(layer, _)| target.is_replaced(*layer)) {
             self.replaced.push(format!("{} ({})", target.path(), layers[*layer].label));
         }
+    }
+
+    /// Notes what was mended in a hive as it was read.
+    pub(super) fn note_mended(&mut self, target: &Target<'_>, repairs: &[Repair]) {
+        self.mended.extend(mended(&target.path(), repairs));
     }
 
     /// Notes what was met in a hive.
@@ -277,7 +307,8 @@ impl<'u> Hives<'u> {
             ),
         ];
         let said = warnings.into_iter().filter(|(_, _, paths)| !paths.is_empty());
-        said.map(|(code, message, paths)| warning(code, message, paths)).chain(self.kept.warning()).collect()
+        let said = said.map(|(code, message, paths)| warning(code, message, paths));
+        said.chain(mended_warning(self.mended)).chain(self.kept.warning()).collect()
     }
 
     /// The hive on the volume: its directory, its entry there, and what kind it is.
@@ -336,34 +367,31 @@ impl<'u> Composition<'u> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let targets = std::mem::take(&mut self.targets);
-        let (brought, others): (Vec<_>, Vec<_>) =
-            targets.into_iter().partition(|target| target.brought.is_some());
-        self.targets = others;
-        for target in &brought {
+        for target in &targets {
+            let Some(brought) = target.brought else { continue };
             if progress.cancelled() {
                 return Err(Error::Cancelled);
             }
-            self.hives.note_replaced(target, self.layers);
-            let Some(Brought { layer, file, kind }) = target.brought else { continue };
-            let (Some(manifest), Some(by)) = (manifests.get_mut(layer), self.layers.get(layer)) else {
-                return Err(Error::Internal { what: "a step names a layer that is not there" });
+            let changed = target.is_changed() || self.rules.clean_up.concerns(brought.kind);
+            let read = match changed {
+                true => self.hives.read_brought(target, brought, self.layers, placement)?,
+                false => None,
             };
-            let main = |file: &FileRecord| file.streams.iter().position(|stream| stream.name.is_empty());
-            let Some(stream) = manifest.files.get(file as usize).and_then(main) else { continue };
-            let place = format!("{}: {}", by.label, target.path());
-            let bytes = files::read_kept(&manifest.files[file as usize].streams[stream], placement, &place)?;
-            let hive = HiveFiles { file: bytes, logs: Vec::new() }.open_dirty();
-            let hive = hive.map_err(|source| Error::Hive { context: place.clone(), source })?;
-            let Some(content) = self.merged(target, kind, &hive, &place)? else { continue };
-            let stream = &mut manifest.to_mut().files[file as usize].streams[stream];
+            let Some(read) = read else { continue };
+            let Some(content) = self.merged(target, &read)? else { continue };
+            let file = manifests.get_mut(brought.layer).map(|manifest| manifest.to_mut());
+            let file = file.and_then(|manifest| manifest.files.get_mut(brought.file as usize));
+            let mut streams = file.into_iter().flat_map(|file| &mut file.streams);
+            let Some(stream) = streams.find(|stream| stream.name.is_empty()) else { continue };
             (stream.size, stream.valid) = (content.len() as u64, content.len() as u64);
             stream.flags = StreamFlags::default();
             stream.content = ContentRecord::Inline(content.into());
         }
+        self.targets = targets;
         Ok(())
     }
 
-    /// Changes the hives of the OS volume. Comes after the steps.
+    /// Changes the hives of the OS volume, and clears logs beside hives that layers bring. Comes after the steps.
     pub(crate) fn update_os(&mut self, editor: &mut dyn VolumeEditor, progress: &dyn Progress) -> Result<()> {
         let targets = std::mem::take(&mut self.targets);
         if !targets.is_empty() {
@@ -373,7 +401,10 @@ impl<'u> Composition<'u> {
             if progress.cancelled() {
                 return Err(Error::Cancelled);
             }
-            self.hive(editor, target)?;
+            match target.brought {
+                Some(_) => self.clear_logs_of_replaced(editor, target)?,
+                None => self.hive(editor, target)?,
+            }
             progress.advance(1);
         }
         Ok(())
@@ -388,51 +419,72 @@ impl<'u> Composition<'u> {
     fn merged(
         &mut self,
         target: &Target<'u>,
-        kind: HiveKind,
-        hive: &Hive,
-        place: &str,
+        HiveRead { kind, hive, place }: &HiveRead,
     ) -> Result<Option<Vec<u8>>> {
-        let name = target.name(kind);
+        let (kind, name) = (*kind, target.name(*kind));
         let meaning = Meaning { kind, shown: name.shown(), upcase: &self.upcase, lists: self.rules.lists };
-        let merged = merge(meaning, hive, &target.of(self.layers), self.hives.os).and_then(|mut merged| {
-            if target.brought.is_some() {
-                // what they compare with is no state of the OS version
-                merged.conflicts.clear();
-            }
+        let os = target.brought.is_none().then_some(self.hives.os);
+        let mut repairs = Vec::new();
+        let merged = merge(meaning, hive, &target.of(self.layers), os).and_then(|mut merged| {
             self.hives.remark(name.shown(), &merged);
+            repairs = std::mem::take(&mut merged.repairs);
             merged.finish((kind, name.shown()), self.rules.clean_up)
         });
-        let (file, applied) = merged.map_err(|source| Error::Hive { context: place.to_owned(), source })?;
+        let (file, applied) = merged.map_err(|source| Error::Hive { context: place.clone(), source })?;
         self.applied.extend(applied);
-        if file.is_some() && hive.recovery() == Recovery::Ignored {
-            self.hives.dirty.push(target.path());
+        if file.is_some() {
+            self.hives.note_mended(target, &repairs);
+            if hive.recovery() == Recovery::Ignored {
+                self.hives.dirty.push(target.path());
+            }
         }
         Ok(file)
     }
 
     fn hive(&mut self, editor: &mut dyn VolumeEditor, target: &Target<'u>) -> Result<()> {
         let Some(opened) = self.hives.open(target, self.layers)? else { return Ok(()) };
-        let Opened { parent, child, kind, hive, place } = opened;
-        let Some(file) = self.merged(target, kind, &hive, &place)? else { return Ok(()) };
-        self.rewrite(editor, child.id, &file, &place)?;
+        let Opened { parent, child, read } = opened;
+        let Some(file) = self.merged(target, &read)? else { return Ok(()) };
+        self.rewrite(editor, child.id, &file, &read.place)?;
+        self.clear_logs(editor, (parent, target), read.kind.is_of_machine(), &read.place)
+    }
+
+    /// Clears what the OS volume logged of a hive in whose place a layer brings another.
+    fn clear_logs_of_replaced(&mut self, editor: &mut dyn VolumeEditor, target: &Target<'u>) -> Result<()> {
+        let Some(parent) = self.hives.tree.lookup(&target.directory).map(|node| node.id) else {
+            return Ok(());
+        };
+        let place = format!("{}: {}", self.hives.context, target.path());
+        // transactions that are logged there speak of hives that the OS volume has
+        let shared = self.hives.find(target).is_some_and(|(_, _, kind)| kind.is_of_machine());
+        self.clear_logs(editor, (parent, target), shared, &place)
+    }
+
+    /// Clears the logs of a hive in the directory `parent` of the OS volume, and those that hives there share: they speak of
+    /// the hive as it was.
+    fn clear_logs(
+        &mut self,
+        editor: &mut dyn VolumeEditor,
+        (parent, target): (FileId, &Target<'u>),
+        shared: bool,
+        place: &str,
+    ) -> Result<()> {
         let tree = self.hives.tree;
         let own = tree.fold(&target.name);
         for log in tree.children(parent) {
             if !self.hives.is_gone(log.id) && log.folded.as_bytes().starts_with(own.as_bytes()) {
-                self.clear_log(editor, (parent, log), &target.directory, &place)?;
+                self.clear_log(editor, (parent, log), &target.directory, place)?;
             }
         }
         // The machine's hives share a folder of transactions.
-        if kind.is_of_machine()
-            && let Some(transactions) = tree.child(parent, &Name::from("TxR"))
-        {
+        if shared && let Some(transactions) = tree.child(parent, &Name::from("TxR")) {
             let directory: Vec<Name> =
                 target.directory.iter().cloned().chain([transactions.name.clone()]).collect();
             let id = transactions.id;
             if self.cleared.insert(id) {
                 for log in tree.children(id) {
                     if !self.hives.is_gone(log.id) {
-                        self.clear_log(editor, (id, log), &directory, &place)?;
+                        self.clear_log(editor, (id, log), &directory, place)?;
                     }
                 }
             }

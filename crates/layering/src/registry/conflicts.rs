@@ -1,8 +1,9 @@
 //! What of the registry several layers claim, and what the OS version has changed since they were captured.
 
-use super::compose::{Hives, RegistryLayer};
+use super::compose::{HiveRead, Hives, RegistryLayer};
 use super::{Keys, ListValues, Meaning, merge};
 use crate::error::Rule;
+use crate::placement::Placement;
 use crate::plan::Steps;
 use crate::query::rows::shown;
 use crate::recipes::CleanUp;
@@ -17,13 +18,15 @@ use volume::Tree;
 /// Most text of the rows of one hive, bytes: names on a disk may be long, and keys many.
 const MOST_TEXT: usize = 128 << 20;
 
-/// What layers claim together in the registry of an OS volume, and what composing them would remark. `os` is the OS
-/// version's reference, `context` what messages call the volume.
+/// What layers claim together in the registry of an OS volume and in hives that they bring, and what composing them would
+/// remark. `os` is the OS version's reference, `context` what messages call the volume; `placement` has what the layers
+/// bring.
 pub(crate) fn conflicts(
     (tree, window): (&Tree, &dyn ByteSource),
     steps: &Steps,
     layers: &[RegistryLayer<'_>],
     lists: &ListValues,
+    placement: &Placement<'_>,
     (os, context): (&str, &str),
     progress: &dyn Progress,
 ) -> Result<(Vec<RegistryConflict>, Vec<Warning>)> {
@@ -36,17 +39,23 @@ pub(crate) fn conflicts(
         if progress.cancelled() {
             return Err(Error::Cancelled);
         }
-        if let Some(opened) = hives.open(target, layers)? {
-            let name = target.name(opened.kind);
-            let meaning = Meaning { kind: opened.kind, shown: name.shown(), upcase: &upcase, lists };
-            let merged = merge(meaning, &opened.hive, &target.of(layers), os)
-                .map_err(|source| Error::Hive { context: opened.place.clone(), source })?;
+        let (read, os) = match target.brought {
+            Some(_) if !target.is_changed() => (None, None),
+            Some(brought) => (hives.read_brought(target, brought, layers, placement)?, None),
+            None => (hives.open(target, layers)?.map(|opened| opened.read), Some(os)),
+        };
+        if let Some(HiveRead { kind, hive, place }) = read {
+            let name = target.name(kind);
+            let meaning = Meaning { kind, shown: name.shown(), upcase: &upcase, lists };
+            let merged = merge(meaning, &hive, &target.of(layers), os)
+                .map_err(|source| Error::Hive { context: place.clone(), source })?;
             let text: usize = merged.conflicts.iter().map(text_len).sum();
             if text > MOST_TEXT {
-                let what = format!("the conflicts in {}", opened.place);
+                let what = format!("the conflicts in {place}");
                 return Err(Rule::TooManyRows { what, limit: (MOST_TEXT >> 20) as u64 }.into());
             }
             hives.remark(name.shown(), &merged);
+            hives.note_mended(target, &merged.repairs);
             rows.extend(merged.conflicts);
         }
         progress.advance(1);
@@ -64,14 +73,14 @@ fn text_len(row: &RegistryConflict) -> usize {
         + values.sum::<usize>()
 }
 
-/// What layers, lowest first, claim together in a hive that is `tree` in the OS version `os`. Ends with the row that makes
-/// the text longer than [`MOST_TEXT`].
+/// What layers, lowest first, claim together in a hive that is `tree` in the OS version `os`, or that one of them brings.
+/// Ends with the row that makes the text longer than [`MOST_TEXT`].
 pub(super) fn of_hive(
     tree: &hive::Tree<'_>,
     hive: &str,
     layers: &[(&RegistryLayer<'_>, &Delta)],
     lists: &dyn Lists,
-    os: &str,
+    os: Option<&str>,
 ) -> Vec<RegistryConflict> {
     let upcase = tree.upcase();
     let deltas: Vec<&Delta> = layers.iter().map(|(_, delta)| *delta).collect();
@@ -142,7 +151,8 @@ struct Look<'l> {
     hive: &'l str,
     layers: &'l [(&'l RegistryLayer<'l>, &'l Delta)],
     lists: &'l dyn Lists,
-    os: &'l str,
+    /// The OS version; `None` where the hive is a layer's, and `tree` is no state of an OS.
+    os: Option<&'l str>,
     upcase: &'l Upcase,
 }
 
@@ -196,7 +206,9 @@ impl Look<'_> {
     /// Whether something that is `now` in the OS version is neither what the highest claim found nor what a lower layer
     /// had made of it.
     fn changed_by_os<T: PartialEq + Copy>(&self, claims: &[Claim<T>], now: T) -> bool {
-        let Some((highest, mut below)) = claims.split_last() else { return false };
+        let Some((highest, mut below)) = claims.split_last().filter(|_| self.os.is_some()) else {
+            return false;
+        };
         let mut claim = highest;
         loop {
             if self.layers[claim.layer].0.same_os_version || now == claim.before || now == claim.after {
@@ -242,9 +254,7 @@ impl Look<'_> {
         }
         let others = claims.iter().rev().filter(|claim| claim.after != winner.after);
         let mut losers: Vec<String> = others.map(|claim| self.label(claim.layer)).collect();
-        if self.place.is_some() && now != winner.after {
-            losers.push(self.os.to_owned());
-        }
+        losers.extend(self.os.filter(|_| self.place.is_some() && now != winner.after).map(str::to_owned));
         let losers = losers.into_iter().map(|reference| RegistryLoser { reference, value: None }).collect();
         let row = self.row(path(), ConflictSubject::Security, winner.layer, DiffKind::Changed);
         Some(RegistryConflict { losers, changed_by_os, ..row })
@@ -305,8 +315,8 @@ impl Look<'_> {
         let mut losers: Vec<RegistryLoser> = others
             .map(|claim| RegistryLoser { reference: self.label(claim.layer), value: claim.after.map(shown) })
             .collect();
-        if now.is_some() && now != winner.after {
-            losers.push(RegistryLoser { reference: self.os.to_owned(), value: now.map(shown) });
+        if let Some(os) = self.os.filter(|_| now.is_some() && now != winner.after) {
+            losers.push(RegistryLoser { reference: os.to_owned(), value: now.map(shown) });
         }
         let change = match (now, winner.after) {
             (_, None) => DiffKind::Removed,

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! In the SYSTEM hive one control set is compared and changed under the name `CurrentControlSet`, whatever its number:
-//! compared the one in use, changed the one that the composite starts with. Other sets are left as they are. Which values are lists (`lists.txt`) and what no layer carries
-//! (`never-captured.txt`) are data.
+//! compared the one in use, changed and shown the one that the composite starts with. Other sets are left as they are.
+//! Which values are lists (`lists.txt`) and what no layer carries (`never-captured.txt`) are data.
 
 mod accounts;
 mod compose;
@@ -34,8 +34,9 @@ pub(crate) use packages::{mof_files, windows_packages};
 pub(crate) use patterns::lines;
 pub(crate) use profiles::service_profiles;
 
+use crate::plan::warning;
 use crate::recipes::{CleanUp, Done};
-use crate::report::RegistryConflict;
+use crate::report::{RegistryConflict, Warning};
 use hive::{Data, Delta, Hive, KeyId, KeyRole, Name, Repair, Tree, Upcase};
 
 /// Under which name the control set in use is known.
@@ -120,6 +121,17 @@ pub struct HiveChange {
     pub repairs: Vec<Repair>,
 }
 
+/// The remark that hives were mended, each with what was wrong with it.
+pub(crate) fn mended_warning(hives: Vec<String>) -> Option<Warning> {
+    let message = "registry hives broke rules of their format, and were read all the same";
+    (!hives.is_empty()).then(|| warning("hive-mended", message, hives))
+}
+
+/// What was mended in the hive at a path, in words.
+pub(crate) fn mended(path: &str, repairs: &[Repair]) -> impl Iterator<Item = String> {
+    repairs.iter().map(move |repair| format!("{path}: {} ({} times)", repair.rule, repair.count))
+}
+
 /// Which side of a comparison a hive that cannot be read is on.
 #[derive(Debug)]
 pub enum Side {
@@ -195,6 +207,8 @@ pub(crate) struct Merged<'h> {
     pub(crate) conflicts: Vec<RegistryConflict>,
     /// What was met, layer by layer.
     pub(crate) notices: Vec<(&'h Delta, Vec<hive::Notice>)>,
+    /// What was mended in the hive as it was read.
+    pub(crate) repairs: Vec<Repair>,
 }
 
 impl Merged<'_> {
@@ -231,16 +245,17 @@ pub(crate) struct Meaning<'h> {
     pub(crate) lists: &'h ListValues,
 }
 
-/// Applies the changes of layers to a hive of the OS version that has the reference `os`, lowest layer first.
+/// Applies the changes of layers to a hive, lowest layer first. `os` is the reference of the OS version that the hive is
+/// of; there is none for a hive that a layer brings.
 pub(crate) fn merge<'h>(
     meaning: Meaning<'h>,
     hive: &'h Hive,
     layers: &[(&RegistryLayer<'_>, &'h Delta)],
-    os: &str,
+    os: Option<&str>,
 ) -> hive::Result<Merged<'h>> {
-    let (mut tree, _) = Tree::load(hive, meaning.upcase)?;
+    let (mut tree, repairs) = Tree::load(hive, meaning.upcase)?;
     let set = match meaning.kind {
-        HiveKind::System => next_set(&tree).and_then(|set| enter_set(&mut tree, set)),
+        HiveKind::System => enter_next_set(&mut tree),
         _ => None,
     };
     let of_set = |delta: &&Delta| {
@@ -253,7 +268,7 @@ pub(crate) fn merge<'h>(
     let lists = meaning.lists.of(meaning.kind);
     let conflicts = conflicts::of_hive(&tree, meaning.shown, layers, &lists, os);
     let notices = layers.iter().map(|(_, delta)| (*delta, tree.apply(delta, &lists))).collect();
-    Ok(Merged { tree, set, conflicts, notices })
+    Ok(Merged { tree, set, conflicts, notices, repairs })
 }
 
 /// One change of a hive and another one after it, as one. `below` is the hive without both, where it is known.
@@ -267,8 +282,8 @@ pub(crate) fn in_sequence(
     let Some(below) = below else { return Ok(first.then(next, None, upcase, &lists)) };
     let hive = below.open_dirty()?;
     let (mut tree, _) = Tree::load(&hive, upcase)?;
-    if let Some(set) = next_set(&tree).filter(|_| kind == HiveKind::System) {
-        enter_set(&mut tree, set);
+    if kind == HiveKind::System {
+        enter_next_set(&mut tree);
     }
     Ok(first.then(next, Some(&tree), upcase, &lists))
 }
@@ -278,10 +293,10 @@ fn no_control_set() -> hive::Error {
     hive::Error::Unsupported { what }
 }
 
-/// The control set in use, if `name` is what that is known as.
+/// The control set that Windows starts with next, if `name` is what the one in use is known as.
 pub(crate) fn current_set(tree: &Tree<'_>, name: &Name<'_>) -> Option<KeyId> {
     let asked = tree.upcase().same(name, &Name::from(CURRENT_CONTROL_SET));
-    asked.then(|| set_in_use(tree)).flatten()
+    asked.then(|| next_set(tree)).flatten()
 }
 
 /// The control set that Windows started with last.
@@ -303,6 +318,12 @@ fn selected_set(tree: &Tree<'_>, purpose: &str) -> Option<KeyId> {
 /// Gives the control set in use the name [`CURRENT_CONTROL_SET`]; with it, the name that it had.
 pub(crate) fn enter_current_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
     let set = set_in_use(tree)?;
+    enter_set(tree, set)
+}
+
+/// The same with the control set that Windows starts with next.
+pub(crate) fn enter_next_set<'h>(tree: &mut Tree<'h>) -> Option<(KeyId, Name<'h>)> {
+    let set = next_set(tree)?;
     enter_set(tree, set)
 }
 

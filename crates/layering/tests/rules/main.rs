@@ -24,6 +24,7 @@ mod os_changes;
 mod os_versions;
 mod recipes;
 mod registry;
+mod registry_composing;
 mod registry_queries;
 mod registry_versions;
 mod round_trip;

@@ -245,19 +245,20 @@ fn profiles_of_service_accounts_are_part_of_the_application_and_those_of_users_a
 }
 
 #[test]
-fn a_hive_whose_user_the_os_version_lacks_is_left_out_with_a_warning() {
+fn changes_of_a_hive_that_the_os_version_lacks_are_left_out_with_a_warning() {
     let lab = lab!();
-    with_registry(&lab);
-    let mut ann = Registry::new();
-    ann.text("Software\\A", "Setting", "1").text("Environment", "Path", "C:\\ann");
-    change(&lab, "A@1", ANN, ann);
+    let drivers = "\\Windows\\System32\\config\\DRIVERS";
+    lab.os("Windows@1", |disk| {
+        disk.file(SYSTEM, system(1).file()).file(drivers, Registry::new().file());
+    });
+    change(&lab, "A@1", drivers, software());
     let disk = lab.package(&on("Windows@1"));
     disk.edit(|volume| {
-        volume.delete(ANN).delete("\\Users\\ann");
+        volume.delete(drivers);
     });
     lab.capture(&on("Windows@1"), LayerKind::Os, "Windows@2", &disk);
     let image = lab.compose(&on("Windows@2").with("A"));
-    assert_eq!(warned(&image.report.warnings, "hive-missing"), ["\\Users\\ann\\NTUSER.DAT (app:A@1)"]);
+    assert_eq!(warned(&image.report.warnings, "hive-missing"), [format!("{drivers} (app:A@1)")]);
 }
 
 #[test]

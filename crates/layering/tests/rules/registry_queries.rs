@@ -292,7 +292,7 @@ fn changes_of_a_user_whom_the_os_lacks_are_no_conflict_and_remarked() {
     });
     let report = lab.conflicts(&on("Windows@2").with("A"));
     assert_eq!(conflicts(&report), [""; 0]);
-    assert_eq!(warned(&report.warnings, "hive-missing"), ["\\Users\\ann\\NTUSER.DAT (app:A@1)"]);
+    assert_eq!(warned(&report.warnings, "profile-left-out"), ["\\Users\\ann (app:A@1)"]);
 }
 
 #[test]
