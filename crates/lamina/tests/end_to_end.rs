@@ -242,6 +242,8 @@ fn from_an_operating_system_disk_to_a_published_image_and_a_damaged_store() {
         disk.file("\\Windows\\WinSxS\\pending.xml", "<x/>");
     });
     scene.json("integrity --disk DIR/azure.raw --kind platform");
+    scene.json("integrity --image os:Windows@1");
+    scene.refused("integrity --image app:Editor", "reference-kind");
     let words = "integrity --disk DIR/waiting.raw --kind os";
     let answer = scene.plumbing(words).arg("--json").blocked();
     let report = scene.noted(words, &answer);

@@ -1,5 +1,6 @@
 //! The engine: every operation on one store.
 
+mod integrity;
 mod registry;
 
 use crate::capture::{Changes, Composite, NewVersion, capture};

@@ -294,10 +294,10 @@ pub struct ConflictsReport {
     pub warnings: Vec<Warning>,
 }
 
-/// What `integrity` found on a disk.
+/// What `integrity` found on a disk, or on that of an OS version or image.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IntegrityReport {
-    /// The disk.
+    /// The disk: name of its file, or reference of the OS version or image.
     pub disk: String,
     /// Number of the partition that is the OS volume, if one was found.
     pub volume: Option<u32>,

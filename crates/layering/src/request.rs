@@ -43,6 +43,15 @@ pub struct IntegrityRequest {
     pub allow_backing: bool,
 }
 
+/// Examines an OS version or image of the store in the same way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredIntegrityRequest {
+    /// Reference of the OS version or image.
+    pub image: String,
+    /// Kind of the layer that a version of it would be of.
+    pub kind: LayerKind,
+}
+
 /// Writes a packaging disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PackagingDiskRequest {

@@ -7,7 +7,7 @@ use layering::report::{
 };
 use layering::request::{
     CaptureRequest, ComposeRequest, ExportRequest, ImportRequest, IntegrityRequest, PackagingDiskRequest,
-    RegistryDiffRequest, RegistryExportRequest,
+    RegistryDiffRequest, RegistryExportRequest, StoredIntegrityRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub enum Job {
     Import(ImportRequest),
     /// Examine a disk that may become a layer version. Needs no store.
     Integrity(IntegrityRequest),
+    /// Examine an OS version or image of the store in the same way; gives [`Outcome::Integrity`].
+    StoredIntegrity(StoredIntegrityRequest),
     /// Write a packaging disk.
     PackagingDisk(PackagingDiskRequest),
     /// Capture a layer version from a returned packaging disk.
@@ -85,6 +87,7 @@ impl Job {
         match self {
             Job::Import(_)
             | Job::Integrity(_)
+            | Job::StoredIntegrity(_)
             | Job::PackagingDisk(_)
             | Job::Capture(_)
             | Job::Compose(_)
@@ -102,7 +105,7 @@ impl Job {
     }
 }
 
-/// What a [`Job`] gave: the variant has the name of the job's.
+/// What a [`Job`] gave: the variant has the name of the job's, unless that says otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "operation", content = "report", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -110,7 +113,7 @@ pub enum Outcome {
     Init(InitReport),
     /// The OS layer version that was stored.
     Import(VersionReport),
-    /// What was found on the disk; what blocks is an outcome, not a failure.
+    /// What was found on the disk, be it a file's or in the store; what blocks is an outcome, not a failure.
     Integrity(IntegrityReport),
     /// The packaging disk that was written.
     PackagingDisk(PackagingDiskReport),

@@ -25,6 +25,7 @@ fn perform(store: &Path, job: Job, progress: &dyn Progress) -> layering::Result<
         Job::Init => Engine::init(store).map(Outcome::Init),
         Job::Import(request) => open()?.import(&request, progress).map(Outcome::Import),
         Job::Integrity(request) => Engine::integrity(&request, progress).map(Outcome::Integrity),
+        Job::StoredIntegrity(request) => open()?.stored_integrity(&request, progress).map(Outcome::Integrity),
         Job::PackagingDisk(request) => open()?.packaging_disk(&request, progress).map(Outcome::PackagingDisk),
         Job::Capture(request) => open()?.capture(&request, progress).map(Outcome::Capture),
         Job::Compose(request) => open()?.compose(&request, progress).map(Outcome::Compose),

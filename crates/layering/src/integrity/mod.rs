@@ -55,13 +55,25 @@ pub(crate) fn integrity(request: &IntegrityRequest, progress: &dyn Progress) -> 
     let options = OpenOptions { allow_backing: request.allow_backing, scratch: Some(&scratch), progress };
     let disk = open(&request.disk, &options)?.source;
     let name = request.disk.display().to_string();
-    let mut number = None;
     let never =
         NeverCaptured::with("").map_err(|_| Error::Internal { what: "the built-in list is malformed" })?;
-    let examined = OsVolume::find(&disk, request.volume, &name).and_then(|volume| {
+    report(&disk, (name, request.volume), request.kind, &never, progress)
+}
+
+/// Examines a disk that messages call `name`, whose OS volume is the partition of this number if one is given, without
+/// what `never` lists, and reports what it finds.
+pub(crate) fn report(
+    disk: &Arc<dyn ByteSource>,
+    (name, volume): (String, Option<u32>),
+    kind: LayerKind,
+    never: &NeverCaptured,
+    progress: &dyn Progress,
+) -> Result<IntegrityReport> {
+    let mut number = None;
+    let examined = OsVolume::find(disk, volume, &name).and_then(|volume| {
         number = Some(volume.partition.number);
-        let tree = volume.scan_shut_down(&disk, &name, progress)?;
-        inspect(&volume, &disk, &tree, request.kind, &never, progress)
+        let tree = volume.scan_shut_down(disk, &name, progress)?;
+        inspect(&volume, disk, &tree, kind, never, progress)
     });
     let (mut findings, state) = match examined {
         Ok(Inspection { mut findings, state, unreadable, .. }) => {
@@ -72,14 +84,7 @@ pub(crate) fn integrity(request: &IntegrityRequest, progress: &dyn Progress) -> 
     };
     findings.sort_by_key(|finding| finding.severity);
     let blocked = findings.iter().any(|finding| finding.severity == Severity::Blocks);
-    Ok(IntegrityReport {
-        disk: name,
-        volume: number,
-        kind: request.kind,
-        image_state: state,
-        blocked,
-        findings,
-    })
+    Ok(IntegrityReport { disk: name, volume: number, kind, image_state: state, blocked, findings })
 }
 
 /// Examines the OS volume of a disk that may become a version of a layer of this kind, without what `never` lists.

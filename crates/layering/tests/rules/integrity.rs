@@ -8,7 +8,7 @@ use hive::{Data, multi_string, value_kind};
 use layering::Engine;
 use layering::reference::LayerKind;
 use layering::report::{Finding, Severity};
-use layering::request::IntegrityRequest;
+use layering::request::{IntegrityRequest, StoredIntegrityRequest};
 use operation::Silent;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -208,6 +208,40 @@ fn a_member_of_a_domain_is_no_os_layer_unless_that_is_overridden_and_warns_for_o
     refused(lab.try_capture(&on("Windows"), LayerKind::Os, "Windows@2", &disk), "integrity-blocks");
     let report = lab.capture(&on("Windows"), LayerKind::App, "A@1", &disk);
     assert_eq!(codes(&report.warnings), ["domain-joined", "hive-left-out"]);
+}
+
+#[test]
+fn an_os_version_or_image_of_the_store_is_examined_as_a_disk_is_and_no_layer_is() {
+    let lab = lab!();
+    let disk = lab.disk();
+    disk.edit(windows).edit(|volume| {
+        volume.file(SOFTWARE, waiting().file()).file(SECURITY, member().file());
+    });
+    let mut request = lab.import_request("Windows@1", &disk);
+    request.override_reason = Some("lab".to_owned());
+    lab.engine.import(&request, &Silent).unwrap();
+    lab.app(&on("Windows"), "A@1", |volume| {
+        volume.file(SOFTWARE, software().file());
+    });
+    let image = lab.compose(&on("Windows").with("A")).report.image.name;
+    let examine = |image: &str, kind| {
+        let request = StoredIntegrityRequest { image: image.to_owned(), kind };
+        lab.engine.stored_integrity(&request, &Silent)
+    };
+    let found = |image: &str, kind| {
+        let report = examine(image, kind).unwrap();
+        let codes: Vec<String> = report.findings.into_iter().map(|finding| finding.code).collect();
+        (report.disk, report.blocked, codes)
+    };
+    let codes = |codes: [&str; 2]| codes.map(str::to_owned).to_vec();
+    assert_eq!(
+        found("os:Windows", LayerKind::Os),
+        ("os:Windows@1".to_owned(), true, codes(["reboot-pending", "domain-joined"]))
+    );
+    // the layer's machine has finished
+    let image = format!("image:{image}");
+    assert_eq!(found(&image, LayerKind::App), (image.clone(), false, vec!["domain-joined".to_owned()]));
+    refused(examine("app:A", LayerKind::App), "reference-kind");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use layering::reference::LayerKind;
 use layering::report::{Finding, ImageState, IntegrityReport, Severity};
-use layering::request::IntegrityRequest;
+use layering::request::{IntegrityRequest, StoredIntegrityRequest};
 use std::io;
 use std::path::PathBuf;
 use worker::Job;
@@ -15,8 +15,10 @@ use worker::Job;
 ///
 /// Reads a packaging disk, or one that is to be imported, without starting it: whether its volume was shut down, which
 /// restarts are pending, which installations and compilations are going on, whether the machine is joined to a domain,
-/// and how far Sysprep has come. Each finding names where it was found and what to do. Nothing is changed, and no store
-/// is needed.
+/// and how far Sysprep has come. Each finding names where it was found and what to do. Nothing is changed, and for a disk
+/// image no store is needed.
+///
+/// An OS version or layered image of the store is examined in the same way: what its machines would still have to finish.
 ///
 /// Capture and import look for the same and refuse what blocks. What Windows keeps in memory only, a disk does not show.
 #[derive(Args)]
@@ -28,30 +30,47 @@ Exit status:
 
 Examples:
   lamina plumbing integrity --disk office.vhdx
-  lamina plumbing integrity --disk win.vhdx --kind os --json | jq .findings")]
+  lamina plumbing integrity --disk win.vhdx --kind os --json | jq .findings
+  lamina plumbing integrity --image 'os:Windows 11@24H2'")]
 pub(super) struct IntegrityArgs {
-    /// Disk image to examine
-    #[arg(long, value_name = "FILE")]
-    disk: PathBuf,
+    #[command(flatten)]
+    of: DiskArgs,
     /// Number of the partition that is the OS volume, where the disk alone does not tell
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "image")]
     volume: Option<u32>,
-    /// Kind of the layer that the version would be of: a domain member blocks an OS layer and warns for others
-    #[arg(long, default_value = "app", value_parser = PossibleValuesParser::new(["app", "platform", "os"]).try_map(|kind| kind.parse::<LayerKind>()))]
-    kind: LayerKind,
+    /// Kind of the layer that the version would be of: a domain member blocks an OS layer and warns for others [default:
+    /// app; os with --image]
+    #[arg(long, value_parser = PossibleValuesParser::new(["app", "platform", "os"]).try_map(|kind| kind.parse::<LayerKind>()))]
+    kind: Option<LayerKind>,
     /// Follow the image's reference to a backing file
     ///
     /// Refused otherwise: an image from elsewhere could name any file of this machine.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "image")]
     allow_backing: bool,
+}
+
+/// What is examined: one of the two.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct DiskArgs {
+    /// Disk image to examine
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// OS version or layered image of the store to examine
+    #[arg(long, value_name = "REF")]
+    image: Option<String>,
 }
 
 impl IntegrityArgs {
     pub(super) fn job(self) -> Job {
+        if let Some(image) = self.of.image {
+            let kind = self.kind.unwrap_or(LayerKind::Os);
+            return Job::StoredIntegrity(StoredIntegrityRequest { image, kind });
+        }
         Job::Integrity(IntegrityRequest {
-            disk: self.disk,
+            disk: self.of.disk.unwrap_or_default(),
             volume: self.volume,
-            kind: self.kind,
+            kind: self.kind.unwrap_or(LayerKind::App),
             allow_backing: self.allow_backing,
         })
     }
