@@ -26,8 +26,8 @@ impl NewFile {
             _ => PathBuf::from("."),
         };
         let file = tempfile::Builder::new()
-            .prefix(".export-")
-            .suffix(".part")
+            .prefix(&format::part_prefix(std::process::id()))
+            .suffix(format::PART_SUFFIX)
             // What the creator of any other file would get; the umask is taken off.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(&directory)

@@ -48,7 +48,8 @@ impl Failure {
 }
 
 /// What a step's amounts count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Bytes moved, read or hashed.
     Bytes,

@@ -4,11 +4,16 @@
 //! Only plain, serialisable data crosses this seam, and a panic inside it comes out as a failure: disks are hostile
 //! input, and whoever asked must outlive them. So a caller cannot tell whether the engine ran in its own process.
 //!
-//! Deliberately missing: a process boundary. [`run()`] works on the caller's thread.
+//! [`run()`] works on the caller's thread. A [`process::Worker`] gives the same answers from a process of its own, which
+//! may crash, hang or use up its memory without harm to the caller, and which touches no more than the job's files.
 
+mod confinement;
 mod job;
+mod paths;
+pub mod process;
 mod run;
 
 pub use job::{Job, Outcome};
 pub use operation::Failure;
+pub use paths::{Paths, paths};
 pub use run::{INTERNAL, run};

@@ -5,6 +5,9 @@ use operation::Explain;
 use std::io;
 use std::path::PathBuf;
 
+/// Code of [`Error::ConverterForbidden`]: whoever may start programs can open the image.
+pub const CONVERTER_FORBIDDEN: &str = "image-converter-forbidden";
+
 /// Result of reading and writing disk images.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -88,6 +91,17 @@ pub enum Error {
         /// What the converter, or the attempt to start it, said.
         reason: String,
     },
+    /// The external converter may not be started by this process.
+    #[error(
+        "{} has to be converted with qemu-img because of its {feature}, and this process may not start that",
+        path.display()
+    )]
+    ConverterForbidden {
+        /// The image file.
+        path: PathBuf,
+        /// What of the image makes it necessary.
+        feature: &'static str,
+    },
     /// The target exists and may not be replaced.
     #[error("{} exists already", path.display())]
     Exists {
@@ -144,6 +158,7 @@ impl Explain for Error {
             Error::SectorSize { .. } => "image-sector-size",
             Error::Unsupported { .. } => "image-unsupported",
             Error::Converter { .. } => "image-converter",
+            Error::ConverterForbidden { .. } => CONVERTER_FORBIDDEN,
             Error::Exists { .. } => "export-target-exists",
             Error::NoRoom { .. } => "export-no-room",
             Error::Write { .. } => "export-unwritable",
@@ -169,6 +184,9 @@ impl Explain for Error {
                 Error::SectorSize { .. } => "Convert the disk to one with 512-byte logical sectors.",
                 Error::Unsupported { .. } => "Convert the image to raw, VHD, VHDX, QCOW2 or VMDK first.",
                 Error::Converter { .. } => "Install qemu-img (Debian package qemu-utils), or convert the image to raw.",
+                Error::ConverterForbidden { .. } => {
+                    "Make qemu-img executable for this process, or convert the image to raw."
+                }
                 Error::Exists { .. } => "Choose another name, or remove the file first.",
                 Error::NoRoom { .. } => "Free some space or choose another place; nothing was left behind.",
                 Error::Limit { .. } => "Choose another format or a smaller disk.",

@@ -20,7 +20,7 @@ mod vhd;
 mod vhdx;
 mod vmdk;
 
-pub use error::{Error, Result};
+pub use error::{CONVERTER_FORBIDDEN, Error, Result};
 pub use export::{ExportOptions, ExportReport, export};
 
 use crate::ByteSource;
@@ -30,6 +30,15 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+
+/// What the name of a file begins with that the process `id` has not finished writing, beside the place where it
+/// will be. Whoever has killed the process may remove such files.
+pub fn part_prefix(id: u32) -> String {
+    format!(".export-{id}-")
+}
+
+/// What the name of such a file ends with.
+pub const PART_SUFFIX: &str = ".part";
 
 /// The largest disk that is read or written, in bytes: 64 TiB, what VHDX can hold.
 pub const MAX_DISK: u64 = 64 << 40;

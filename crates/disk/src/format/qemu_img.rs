@@ -61,8 +61,12 @@ pub(super) fn convert(
         }
     }
     options.progress.step("Converting with qemu-img", None, Unit::Bytes);
-    let child =
-        command.arg("/dev/fd/1").spawn().map_err(|error| fail(format!("it does not start: {error}")))?;
+    let child = command.arg("/dev/fd/1").spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            Error::ConverterForbidden { path: file.path().to_owned(), feature }
+        }
+        _ => fail(format!("it does not start: {error}")),
+    })?;
     let status = wait(child, options.progress).map_err(|error| fail(error.to_string()))?;
     let Some(status) = status else { return Err(Error::Cancelled) };
     if !status.success() {

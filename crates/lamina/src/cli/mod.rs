@@ -42,13 +42,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Plumbing(plumbing::PlumbingArgs),
+    Plumbing(Box<plumbing::PlumbingArgs>),
+    /// Carry out one job of a server that speaks on standard input and output; nothing for people.
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Reads the process's arguments, carries the command out, and gives the exit status.
 pub(crate) fn run() -> ExitCode {
     let ended = Cli::try_parse().and_then(|cli| match cli.command {
-        Command::Plumbing(args) => plumbing::run(args),
+        Command::Plumbing(args) => plumbing::run(*args),
+        Command::Worker => Ok(worker::process::serve(worker::run)),
     });
     ended.unwrap_or_else(|answer| usage(&answer))
 }

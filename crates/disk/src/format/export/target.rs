@@ -1,6 +1,6 @@
 //! The file that is being written: nameless to others until it is complete.
 
-use super::super::{Error, Result};
+use super::super::{Error, PART_SUFFIX, Result, part_prefix};
 use direct::Direct;
 use rustix::io::Errno;
 use std::fs::{File, Permissions};
@@ -44,8 +44,8 @@ impl Target {
             _ => PathBuf::from("."),
         };
         let file = tempfile::Builder::new()
-            .prefix(".export-")
-            .suffix(".part")
+            .prefix(&part_prefix(std::process::id()))
+            .suffix(PART_SUFFIX)
             // What the creator of any other file would get; the umask is taken off.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(&directory)
