@@ -1,7 +1,7 @@
 //! Jobs by `lamina worker`, the process that a server starts for each: real disks, the same outcomes as in process,
 //! and what is left when such a process is stopped in the middle.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what fails here fails a test, and says why")]
 
 mod support;
 

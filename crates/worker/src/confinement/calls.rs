@@ -39,7 +39,6 @@ const NEEDED: &[c_long] = &[
     SYS_fstatfs,
     SYS_fsync,
     SYS_fdatasync,
-    SYS_sync_file_range,
     SYS_ftruncate,
     SYS_fallocate,
     SYS_fadvise64,
@@ -59,7 +58,6 @@ const NEEDED: &[c_long] = &[
     SYS_faccessat,
     SYS_faccessat2,
     SYS_readlinkat,
-    SYS_renameat,
     SYS_renameat2,
     SYS_linkat,
     SYS_unlinkat,
@@ -121,6 +119,7 @@ const NEEDED_HERE: &[c_long] = &[
     SYS_access,
     SYS_readlink,
     SYS_rename,
+    SYS_renameat,
     SYS_link,
     SYS_unlink,
     SYS_mkdir,
@@ -187,7 +186,6 @@ const DANGEROUS: &[c_long] = &[
     SYS_finit_module,
     SYS_delete_module,
     SYS_kexec_load,
-    SYS_kexec_file_load,
     SYS_reboot,
     SYS_swapon,
     SYS_swapoff,
@@ -222,8 +220,10 @@ const DANGEROUS: &[c_long] = &[
     SYS_capset,
 ];
 #[cfg(target_arch = "x86_64")]
-const DANGEROUS_HERE: &[c_long] = &[SYS_mknod, SYS_iopl, SYS_ioperm, SYS_modify_ldt];
-#[cfg(not(target_arch = "x86_64"))]
+const DANGEROUS_HERE: &[c_long] = &[SYS_mknod, SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_kexec_file_load];
+#[cfg(target_arch = "aarch64")]
+const DANGEROUS_HERE: &[c_long] = &[SYS_kexec_file_load];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const DANGEROUS_HERE: &[c_long] = &[];
 
 /// Namespaces that a new process could be put into.
@@ -308,4 +308,20 @@ fn install(rules: Rules, otherwise: SeccompAction, then: SeccompAction) -> Resul
     let program = BpfProgram::try_from(filter).map_err(|error| text(&error))?;
     apply_filter(&program).map_err(|error| text(&error))?;
     Ok(Enforced::Fully)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_converter_must_not_do_is_needed_by_the_engine() {
+        let needed = [NEEDED, NEEDED_HERE].concat();
+        let both: Vec<_> =
+            [DANGEROUS, DANGEROUS_HERE].concat().into_iter().filter(|call| needed.contains(call)).collect();
+        assert_eq!(both, [0; 0]);
+        for call in [SYS_execve, SYS_execveat, SYS_setpgid, SYS_setrlimit, SYS_seccomp] {
+            assert!(!needed.contains(&call), "{call}");
+        }
+    }
 }

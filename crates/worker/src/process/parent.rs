@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a child may take to end after its last word.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long what is left in the pipes of a dead child is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Lines of stderr that a failure quotes.
 const QUOTED: usize = 10;
 /// Lines of a child that go to the log.

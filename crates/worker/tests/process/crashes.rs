@@ -1,7 +1,7 @@
 //! A child that ends badly, or not at all.
 
 use super::child::Panicking;
-use super::support::{Noted, Scene, assert_gone, child, fault, names, pid_in, qemu_img, tight};
+use super::support::{Noted, Scene, assert_gone, child, fault, impatient, names, pid_in, qemu_img, tight};
 use operation::{Progress, Unit};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
@@ -66,17 +66,17 @@ pub(crate) fn memory_up_to_the_limit_can_be_used() {
 
 pub(crate) fn silence_is_a_hang() {
     let scene = Scene::new();
-    let worker = child().with_limits(tight());
+    let worker = child().with_limits(impatient());
     let failure = scene.run_by(&worker, &fault("loop"), &Noted::default()).unwrap_err();
     assert_eq!(failure.code, "worker-hung");
-    let expected = "at the step \"Going wrong\", it gave no sign of life for 2 seconds";
+    let expected = "at the step \"Going wrong\", it gave no sign of life for 4 seconds";
     assert!(failure.message.contains(expected), "{}", failure.message);
 }
 
 pub(crate) fn reading_for_long_is_no_hang() {
     let scene = Scene::new();
-    let worker = child().with_limits(tight());
-    let failure = scene.run_by(&worker, &fault("read 6"), &Noted::default()).unwrap_err();
+    let worker = child().with_limits(impatient());
+    let failure = scene.run_by(&worker, &fault("read 10"), &Noted::default()).unwrap_err();
     assert_eq!(failure.code, "read", "{}", failure.message);
 }
 

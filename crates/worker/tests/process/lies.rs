@@ -1,13 +1,13 @@
 //! A program that is started as a child and does not keep to the protocol.
 
-use super::support::{Noted, Scene, assert_gone, fault, tight};
+use super::support::{Noted, Scene, assert_gone, fault, impatient, tight};
 use operation::Failure;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 use worker::Job;
-use worker::process::Worker;
+use worker::process::{Limits, Worker};
 
 /// The program: says what each test wants to hear.
 pub(crate) fn liar(lie: &str) -> ExitCode {
@@ -64,14 +64,14 @@ pub(crate) fn liar(lie: &str) -> ExitCode {
     ExitCode::from(4)
 }
 
-fn told(lie: &str) -> Failure {
-    let worker = Worker::new(std::env::current_exe().unwrap(), ["liar", lie]).with_limits(tight());
+fn told(lie: &str, limits: Limits) -> Failure {
+    let worker = Worker::new(std::env::current_exe().unwrap(), ["liar", lie]).with_limits(limits);
     Scene::new().run_by(&worker, &fault("none"), &Noted::default()).expect_err(lie)
 }
 
 #[track_caller]
 fn assert_protocol(lie: &str, why: &str) {
-    let failure = told(lie);
+    let failure = told(lie, tight());
     assert_eq!(failure.code, "worker-protocol", "{}", failure.message);
     assert!(failure.message.contains(why), "{}", failure.message);
 }
@@ -84,7 +84,7 @@ pub(crate) fn a_program_that_is_not_there_is_said() {
 }
 
 pub(crate) fn a_child_that_dies_before_hello_cannot_be_started() {
-    let failure = told("dies");
+    let failure = told("dies", tight());
     assert_eq!(failure.code, "worker-cannot-start");
     assert!(failure.message.contains("exit status: 4"), "{}", failure.message);
     assert!(failure.message.contains("libntfs-3g.so.89"), "{}", failure.message);
@@ -124,14 +124,14 @@ pub(crate) fn closing_the_output_and_going_on_is_no_answer() {
 }
 
 pub(crate) fn a_child_that_never_says_hello_hangs() {
-    let failure = told("silent");
+    let failure = told("silent", impatient());
     assert_eq!(failure.code, "worker-hung");
     assert!(failure.message.contains("starting, it gave no sign of life"), "{}", failure.message);
 }
 
 pub(crate) fn an_order_that_is_not_read_holds_nothing_up() {
     // More than a pipe takes.
-    let worker = Worker::new(std::env::current_exe().unwrap(), ["liar", "deaf"]).with_limits(tight());
+    let worker = Worker::new(std::env::current_exe().unwrap(), ["liar", "deaf"]).with_limits(impatient());
     let job = fault(&"x".repeat(1 << 20));
     let failure = Scene::new().run_by(&worker, &job, &Noted::default()).unwrap_err();
     assert_eq!(failure.code, "worker-hung");

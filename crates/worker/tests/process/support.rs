@@ -109,9 +109,14 @@ pub(crate) fn child() -> Worker {
     Worker::new(std::env::current_exe().unwrap(), ["worker"])
 }
 
-/// Limits that a test does not wait long for.
+/// Limits that a test reaches.
 pub(crate) fn tight() -> Limits {
-    Limits { memory: 256 << 20, silence: Duration::from_secs(2), answer: 1 << 20 }
+    Limits { memory: 256 << 20, answer: 1 << 20, ..Limits::default() }
+}
+
+/// Limits of somebody who does not wait long. A child on a busy machine may be slower than one thinks.
+pub(crate) fn impatient() -> Limits {
+    Limits { silence: Duration::from_secs(4), ..Limits::default() }
 }
 
 /// Waits until a process is gone; it is a zombie at most.
