@@ -159,6 +159,8 @@ fn killed_parent(scene: &Scene, what: &str, named: usize) {
     let mut parent = Command::new(std::env::current_exe().unwrap())
         .args(["parent", what])
         .env("STORE", scene.store())
+        // What it leaves of scratch directories goes with the scene.
+        .env("TMPDIR", scene.directory.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
