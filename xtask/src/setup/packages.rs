@@ -98,6 +98,8 @@ const PACKAGES: &[Package] = &[
         &[Demo, Bench, Test],
     ),
     package("xz-utils", Probe::Program("xz"), "unpacking registry hives of the test data", &[Bench, Test]),
+    package("samba", Probe::Program("smbd"), "the server that SMB shares are tested with", &[Test]),
+    package("smbclient", Probe::Program("smbclient"), "another client of the tested SMB shares", &[Test]),
     package("python3-venv", Probe::PythonVenv, "second opinions written in Python (dissect.ntfs)", ALL),
 ];
 
