@@ -3,7 +3,7 @@
 use crate::Job;
 use layering::request::{
     CaptureRequest, ExportRequest, ImportRequest, IntegrityRequest, PackagingDiskRequest,
-    RegistryExportRequest,
+    RegistryExportRequest, StoredIntegrityRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,8 @@ pub fn paths(store: &Path, job: &Job) -> Paths {
         }) => image(disk, *allow_backing),
         Job::Export(ExportRequest { image: _, format: _, out }) => output(out),
         Job::RegistryExport(RegistryExportRequest { of: _, scope: _, format: _, out }) => output(out),
-        Job::Compose(_)
+        Job::StoredIntegrity(StoredIntegrityRequest { image: _, kind: _ })
+        | Job::Compose(_)
         | Job::List
         | Job::Show { reference: _ }
         | Job::Files { reference: _, path: _ }
@@ -122,9 +123,10 @@ mod tests {
             Job::Check { .. } => 14,
             Job::Remove { .. } => 15,
             Job::Gc { .. } => 16,
+            Job::StoredIntegrity(_) => 17,
         }
     }
-    const KINDS: usize = 17;
+    const KINDS: usize = 18;
 
     /// A job of every kind, as it is sent, with what it needs besides the store.
     fn every_job() -> Vec<(Value, Paths)> {
@@ -165,6 +167,10 @@ mod tests {
             (
                 json!({"operation": "export", "request": {"image": "D", "format": "vhd", "out": "d.vhd"}}),
                 write("."),
+            ),
+            (
+                json!({"operation": "stored-integrity", "request": {"image": "D", "kind": "os"}}),
+                nothing(),
             ),
             (json!({"operation": "list"}), nothing()),
             (json!({"operation": "show", "request": {"reference": "app:/etc"}}), nothing()),

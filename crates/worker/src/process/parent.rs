@@ -385,7 +385,7 @@ fn answers(job: &Job, outcome: &Outcome) -> bool {
         (job, outcome),
         (Job::Init, Outcome::Init(_))
             | (Job::Import(_), Outcome::Import(_))
-            | (Job::Integrity(_), Outcome::Integrity(_))
+            | (Job::Integrity(_) | Job::StoredIntegrity(_), Outcome::Integrity(_))
             | (Job::PackagingDisk(_), Outcome::PackagingDisk(_))
             | (Job::Capture(_), Outcome::Capture(_))
             | (Job::Compose(_), Outcome::Compose(_))
