@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask setup | test | demo | bench | arch`.
+//! The project's own tasks: `cargo xtask setup | test | demo | bench | arch | openapi`.
 //!
 //! This package must build with Rust and a linker alone, because `setup` is what installs everything else. It therefore
 //! knows none of the engine's crates: it drives the `lamina` binary and other programs from outside.
@@ -12,6 +12,8 @@ mod disk;
 mod lamina;
 mod metadata;
 mod mount;
+mod openapi;
+mod postgres;
 mod report;
 mod rings;
 mod setup;
@@ -42,6 +44,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Check who depends on whom, where `unsafe` is written and how folders are named
     Arch,
+    /// Write the OpenAPI document of the API to openapi/
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments).map(|()| true),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Arch => check_arch(),
+        Task::Openapi => openapi::run().map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

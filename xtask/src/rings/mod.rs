@@ -10,6 +10,7 @@ mod tally;
 
 use crate::command::{command, search_path};
 use crate::metadata::{Workspace, cargo};
+use crate::postgres::Postgres;
 use crate::{arch, command, report, setup};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -34,11 +35,14 @@ pub(crate) enum Ring {
     Pure,
     /// Tests on real disks and volumes, with other programs as second opinions
     Tools,
+    /// The server's tests, on SQLite and PostgreSQL
+    Databases,
     /// Documentation without warnings, and its examples
     Docs,
 }
 
-const ALL: [Ring; 7] = [Ring::Fmt, Ring::Lint, Ring::Arch, Ring::Build, Ring::Pure, Ring::Tools, Ring::Docs];
+const ALL: [Ring; 8] =
+    [Ring::Fmt, Ring::Lint, Ring::Arch, Ring::Build, Ring::Pure, Ring::Tools, Ring::Databases, Ring::Docs];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -105,15 +109,15 @@ impl Session {
                 Ok(Tally::of_check(findings.is_empty()))
             }
             Ring::Build => self.check(&["test", "--workspace", "--no-run"], &[]),
-            Ring::Pure => self.tests(&["--lib", "--bins"]),
-            Ring::Tools if self.workspace.has_target("test") => self.tests(&["--test", "*"]),
-            Ring::Tools => Ok(Tally::default()),
+            Ring::Pure => self.tests(&["--workspace", "--lib", "--bins"], &[]),
+            Ring::Tools => self.tests(&["--workspace", "--exclude", "server", "--test", "*"], &[]),
+            Ring::Databases => self.databases(),
             Ring::Docs => {
                 let mut tally = self.check(
                     &["doc", "--workspace", "--no-deps", "--document-private-items"],
                     &[("RUSTDOCFLAGS", "-D warnings")],
                 )?;
-                tally.add(self.stream(&["test", "--workspace", "--doc"], Runner::Libtest)?);
+                tally.add(self.stream(&["test", "--workspace", "--doc"], &[], Runner::Libtest)?);
                 Ok(tally)
             }
         }
@@ -147,18 +151,29 @@ impl Session {
         Ok(Tally::of_skip(&name(ring), &reason))
     }
 
-    fn tests(&self, selection: &[&str]) -> Result<Tally> {
+    /// The server's tests. Without PostgreSQL those on it skip themselves, and say so.
+    fn databases(&self) -> Result<Tally> {
+        let selection = ["-p", "server", "--test", "*"];
+        match Postgres::start() {
+            Ok(postgres) => self.tests(&selection, &[("LAMINA_POSTGRES", &postgres.url())]),
+            Err(error) => {
+                report::line(format!("no PostgreSQL: {error:#}"));
+                self.tests(&selection, &[])
+            }
+        }
+    }
+
+    fn tests(&self, selection: &[&str], environment: &[(&str, &str)]) -> Result<Tally> {
         if self.nextest {
             // `--profile` is nextest's own (.config/nextest.toml): it writes what passing tests printed to a report.
-            let mut arguments =
-                vec!["nextest", "run", "--workspace", "--profile", "rings", "--no-tests", "pass"];
+            let mut arguments = vec!["nextest", "run", "--profile", "rings", "--no-tests", "pass"];
             arguments.extend(selection);
             // nextest's own folder is below the workspace, wherever cargo's target folder is.
             let written = self.workspace.workspace_root.join("target/nextest/rings/junit.xml");
             if written.exists() {
                 std::fs::remove_file(&written)?;
             }
-            let mut tally = self.stream(&arguments, Runner::Nextest)?;
+            let mut tally = self.stream(&arguments, environment, Runner::Nextest)?;
             if tally.passed() + tally.failed > 0 {
                 let text = std::fs::read_to_string(&written)
                     .with_context(|| format!("the tests left no report at {}", written.display()))?;
@@ -166,17 +181,18 @@ impl Session {
             }
             Ok(tally)
         } else {
-            let mut arguments = vec!["test", "--workspace", "--no-fail-fast"];
+            let mut arguments = vec!["test", "--no-fail-fast"];
             arguments.extend(selection);
             arguments.extend(["--", "--show-output"]);
-            self.stream(&arguments, Runner::Libtest)
+            self.stream(&arguments, environment, Runner::Libtest)
         }
     }
 
     /// Runs cargo, shows what it says while it runs, and counts.
-    fn stream(&self, arguments: &[&str], runner: Runner) -> Result<Tally> {
+    fn stream(&self, arguments: &[&str], environment: &[(&str, &str)], runner: Runner) -> Result<Tally> {
         let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
         let mut command = self.cargo(arguments);
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let mut child =
             command.spawn().with_context(|| format!("cannot start cargo {}", arguments.join(" ")))?;

@@ -21,6 +21,8 @@ pub(crate) enum Probe {
     Library(&'static str),
     /// libclang can be loaded by bindgen.
     Libclang,
+    /// PostgreSQL's server programs.
+    Postgres,
     /// Python can make virtual environments with pip.
     PythonVenv,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Probe {
             Probe::Program(name) => write!(f, "program {name}"),
             Probe::Library(name) => write!(f, "library {name}"),
             Probe::Libclang => f.write_str("library libclang"),
+            Probe::Postgres => f.write_str("PostgreSQL's server"),
             Probe::PythonVenv => f.write_str("python3 with venv and pip"),
         }
     }
@@ -42,6 +45,7 @@ impl Probe {
             Probe::Program(name) => find(name).is_some(),
             Probe::Library(name) => succeeds("pkg-config", &["--exists", name]),
             Probe::Libclang => libclang_is_installed(),
+            Probe::Postgres => crate::postgres::programs().is_some(),
             Probe::PythonVenv => succeeds("python3", &["-c", "import venv, ensurepip"]),
         }
     }
@@ -97,6 +101,7 @@ const PACKAGES: &[Package] = &[
         "registry changes of the demo's applications; the peer in the bench",
         &[Demo, Bench, Test],
     ),
+    package("postgresql", Probe::Postgres, "the second of the two databases", &[Test]),
     package("xz-utils", Probe::Program("xz"), "unpacking registry hives of the test data", &[Bench, Test]),
     package("samba", Probe::Program("smbd"), "the server that SMB shares are tested with", &[Test]),
     package("smbclient", Probe::Program("smbclient"), "another client of the tested SMB shares", &[Test]),

@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 refused or failed, 2 the command line is not understood, 3 a disk has findings that block.
 
 mod plumbing;
+mod serve;
 mod size;
 
 use crate::printer::write_stderr;
@@ -42,6 +43,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Plumbing(Box<plumbing::PlumbingArgs>),
     /// Carry out one job of a server that speaks on standard input and output; nothing for people.
     #[command(hide = true)]
@@ -51,6 +53,7 @@ enum Command {
 /// Reads the process's arguments, carries the command out, and gives the exit status.
 pub(crate) fn run() -> ExitCode {
     let ended = Cli::try_parse().and_then(|cli| match cli.command {
+        Command::Serve(args) => Ok(serve::run(args)),
         Command::Plumbing(args) => plumbing::run(*args),
         Command::Worker => Ok(worker::process::serve(worker::run)),
     });

@@ -1,0 +1,97 @@
+//! `lamina serve`: the server, in the foreground, until it is interrupted.
+
+use super::FAILED;
+use crate::printer::Printer;
+use clap::{Args, ValueEnum};
+use operation::Failure;
+use server::{Config, ServeError, Server};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Start the server.
+///
+/// Answers the REST API under /api/v1 until it is interrupted. On first start it makes the directory with an embedded
+/// database, and prints a one-time password of the user admin.
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Directory of everything that the server keeps
+    #[arg(long, value_name = "DIR", env = "LAMINA_DIR", default_value = "/var/lib/lamina")]
+    dir: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", env = "LAMINA_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, value_name = "URL", env = "LAMINA_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// How the log on stderr is written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Serves until it is interrupted, and gives the exit status.
+pub(super) fn run(args: ServeArgs) -> ExitCode {
+    start_log(args.log);
+    let config = Config { directory: args.dir, listen: args.listen, database: args.database };
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Stopped)
+        .and_then(|runtime| runtime.block_on(serve(&config)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Printer::new(false).failure(&Failure::new(&error));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    // LAMINA_LOG takes the directives of tracing's EnvFilter, such as `server=debug`.
+    let filter = EnvFilter::try_from_env("LAMINA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,server=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), ServeError> {
+    let server = Server::start(config).await?;
+    announce(&server).map_err(ServeError::Stopped)?;
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt()).map_err(ServeError::Stopped)?,
+        signal(SignalKind::terminate()).map_err(ServeError::Stopped)?,
+    );
+    server
+        .run(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+        .await
+}
+
+/// Says where the server is. The password is on stdout and not in the log, which others may read.
+fn announce(server: &Server) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Lamina is ready at http://{}/api/v1", server.address)?;
+    if let Some(password) = &server.first_password {
+        writeln!(out, "First start: log in as admin with the one-time password {password}")?;
+    }
+    out.flush()
+}

@@ -1,0 +1,80 @@
+//! Logging in and out, and oneself.
+
+use super::extract::{Body, COOKIE, Caller, address};
+use crate::app::sessions::{Credentials, Me, PasswordChange, SessionView};
+use crate::app::{App, Refusal};
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse};
+
+/// From where somebody logs in.
+#[derive(Debug)]
+pub(super) struct Address(String);
+
+impl FromRequestParts<App> for Address {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Address, Refusal> {
+        Ok(Address(address(parts)))
+    }
+}
+
+/// Log in.
+///
+/// Gives a cookie. After several failures the name, and the address, have to wait before the next try.
+#[utoipa::path(post, path = "/session", operation_id = "log_in", tag = "session", security(()),
+    request_body = Credentials, responses((status = 200, body = Me)))]
+pub(super) async fn log_in(
+    State(app): State<App>,
+    Address(address): Address,
+    Body(credentials): Body<Credentials>,
+) -> Result<impl IntoResponse, Refusal> {
+    let (secret, me) = app.log_in(&address, &credentials).await?;
+    let secure = if app.is_secure() { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", secret.reveal());
+    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(me)))
+}
+
+/// Log out.
+#[utoipa::path(delete, path = "/session", operation_id = "log_out", tag = "session",
+    responses((status = 204)))]
+pub(super) async fn log_out(
+    State(app): State<App>,
+    Caller(call): Caller,
+) -> Result<impl IntoResponse, Refusal> {
+    app.log_out(&call).await?;
+    let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))
+}
+
+/// See who one is.
+#[utoipa::path(get, path = "/me", operation_id = "me", tag = "session", responses((status = 200, body = Me)))]
+pub(super) async fn me(State(app): State<App>, Caller(call): Caller) -> Result<Json<Me>, Refusal> {
+    app.me(&call).map(Json)
+}
+
+/// Set one's own password.
+///
+/// Every other session of oneself ends.
+#[utoipa::path(put, path = "/me/password", operation_id = "change_password", tag = "session",
+    request_body = PasswordChange, responses((status = 204)))]
+pub(super) async fn change_password(
+    State(app): State<App>,
+    Caller(call): Caller,
+    Body(wanted): Body<PasswordChange>,
+) -> Result<StatusCode, Refusal> {
+    app.change_password(&call, &wanted).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List one's sessions.
+#[utoipa::path(get, path = "/me/sessions", operation_id = "list_sessions", tag = "session",
+    responses((status = 200, body = Vec<SessionView>)))]
+pub(super) async fn list_sessions(
+    State(app): State<App>,
+    Caller(call): Caller,
+) -> Result<Json<Vec<SessionView>>, Refusal> {
+    app.sessions(&call).await.map(Json)
+}

@@ -1,0 +1,47 @@
+//! One's API tokens.
+
+use super::answer::Made;
+use super::extract::{At, Body, Caller};
+use crate::app::tokens::{CreatedToken, NewToken, TokenView};
+use crate::app::{App, Refusal};
+use crate::domain::TokenId;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+/// List one's API tokens.
+#[utoipa::path(get, path = "/me/tokens", operation_id = "list_tokens", tag = "session",
+    responses((status = 200, body = Vec<TokenView>)))]
+pub(super) async fn list_tokens(
+    State(app): State<App>,
+    Caller(call): Caller,
+) -> Result<Json<Vec<TokenView>>, Refusal> {
+    app.tokens(&call).await.map(Json)
+}
+
+/// Make an API token.
+///
+/// Its secret is in the answer and nowhere else.
+#[utoipa::path(post, path = "/me/tokens", operation_id = "create_token", tag = "session",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Done once for each key.")),
+    request_body = NewToken, responses((status = 201, body = CreatedToken)))]
+pub(super) async fn create_token(
+    State(app): State<App>,
+    Caller(call): Caller,
+    Body(new): Body<NewToken>,
+) -> Result<Made<CreatedToken>, Refusal> {
+    let body = app.create_token(&call, &new).await?;
+    Ok(Made { location: format!("/api/v1/me/tokens/{}", body.token.id), revision: 1, body })
+}
+
+/// Withdraw an API token.
+#[utoipa::path(delete, path = "/me/tokens/{id}", operation_id = "delete_token", tag = "session",
+    params(("id" = String, Path, description = "The token.")), responses((status = 204)))]
+pub(super) async fn delete_token(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(id): At<TokenId>,
+) -> Result<StatusCode, Refusal> {
+    app.delete_token(&call, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,123 @@
+//! The audit history: who did what to which object, when, from where, and what they said about it.
+
+use super::list::{Conditions, Listing, Page, PageQuery, Sort};
+use super::{App, Call, Refusal};
+use crate::domain::{Action, AuditId, Time, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// One thing that was done.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Its identifier.
+    pub id: AuditId,
+    /// When.
+    pub at: Time,
+    /// Who, unless it was the server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<UserId>,
+    /// Their name at that time.
+    pub actor: String,
+    /// From which network address.
+    pub address: String,
+    /// The request's id, by which the server's log has more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What was done: the operation's name.
+    pub action: String,
+    /// Kind of the object.
+    pub object_kind: String,
+    /// The object.
+    pub object_id: String,
+    /// Its name at that time.
+    pub object_name: String,
+    /// What they typed as the comment.
+    pub comment: String,
+    /// What changed.
+    pub detail: serde_json::Value,
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct AuditFilter {
+    /// Only of objects of this kind.
+    pub object_kind: Option<String>,
+    /// Only of this object.
+    pub object_id: Option<String>,
+    /// Only by this user.
+    #[param(value_type = Option<String>)]
+    pub actor_id: Option<UserId>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only at or after this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Time>,
+    /// Only before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Time>,
+    /// Most items to give, 1 to 200; 50 when not said.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next`.
+    pub cursor: Option<String>,
+    /// `at`, with `-` in front newest first, which is usual.
+    pub sort: Option<String>,
+}
+
+const LISTING: Listing = Listing {
+    select: "SELECT id, at, actor_id, actor_name, address, request_id, action, object_kind, object_id, \
+             object_name, comment, detail FROM audit",
+    id: "id",
+    sorts: &[Sort { name: "at", column: "at", number: true }],
+    newest_first: true,
+};
+
+impl App {
+    /// Reads the audit history. The entries about users, groups and settings are for administrators.
+    pub async fn audit(&self, call: &Call, filter: &AuditFilter) -> Result<Page<AuditEntry>, Refusal> {
+        call.may(Action::ListAudit)?;
+        let mut conditions = Conditions::new();
+        if !Action::ListUsers.allowed(&call.actor.roles) {
+            conditions.add("object_kind NOT IN ('user', 'group', ?)", "settings");
+        }
+        if let Some(kind) = &filter.object_kind {
+            conditions.add("object_kind = ?", kind.as_str());
+        }
+        if let Some(id) = &filter.object_id {
+            conditions.add("object_id = ?", id.as_str());
+        }
+        if let Some(actor) = filter.actor_id {
+            conditions.add("actor_id = ?", actor.to_string());
+        }
+        if let Some(action) = &filter.action {
+            conditions.add("action = ?", action.as_str());
+        }
+        if let Some(since) = filter.since {
+            conditions.add("at >= ?", since.millis());
+        }
+        if let Some(until) = filter.until {
+            conditions.add("at < ?", until.millis());
+        }
+        let page =
+            PageQuery { limit: filter.limit, cursor: filter.cursor.clone(), sort: filter.sort.clone() };
+        let (statement, asked) = LISTING.page(&page, conditions)?;
+        asked.answer(self.db.all(statement).await?, |row| {
+            Ok(AuditEntry {
+                id: super::id(row, "id")?,
+                at: Time::from_millis(row.integer("at")?),
+                actor_id: super::optional_id(row, "actor_id")?,
+                actor: row.text("actor_name")?,
+                address: row.text("address")?,
+                request_id: row.optional_text("request_id")?,
+                action: row.text("action")?,
+                object_kind: row.text("object_kind")?,
+                object_id: row.text("object_id")?,
+                object_name: row.text("object_name")?,
+                comment: row.text("comment")?,
+                detail: row.json("detail")?,
+            })
+        })
+    }
+}

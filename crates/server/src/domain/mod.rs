@@ -1,0 +1,16 @@
+//! The words and rules of the product, without database, HTTP or clock.
+//!
+//! What a person or program sends is checked here, once, and every complaint names the field it is about.
+
+pub mod action;
+pub mod id;
+pub mod invalid;
+pub mod name;
+pub mod role;
+pub mod time;
+
+pub use action::Action;
+pub use id::{AuditId, GroupId, NotAnId, TokenId, UserId};
+pub use invalid::{FieldError, Invalid};
+pub use role::{Role, Roles};
+pub use time::Time;

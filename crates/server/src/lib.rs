@@ -1,0 +1,18 @@
+//! The Lamina server: the product's rules, its database and its API.
+//!
+//! ```text
+//!   api ──► app ──► domain
+//!            └────► db, identity
+//! ```
+//!
+//! `domain` holds the words and rules and does nothing; `app` does what is asked, in one transaction each; `api` is the
+//! only part that knows HTTP. SQL is in `app`, beside the object it is about, and nowhere else.
+
+pub mod api;
+pub mod app;
+pub mod db;
+pub mod domain;
+pub mod identity;
+mod serve;
+
+pub use serve::{Config, ServeError, Server};

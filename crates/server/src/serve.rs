@@ -1,0 +1,137 @@
+//! Starting and stopping the server.
+
+use crate::api;
+use crate::app::{App, Refusal};
+use crate::db::{Db, DbError};
+use crate::domain::time::SystemClock;
+use operation::Explain;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+/// How the server is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory of everything that the server keeps, unless said otherwise: the embedded database and the store.
+    pub directory: PathBuf,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// The database's URL; without one the embedded database in [`directory`](Config::directory).
+    pub database: Option<String>,
+}
+
+/// Why the server does not start.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The directory cannot be made.
+    #[error("the server's directory {} cannot be made", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("the server cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Plain HTTP on an address that others can reach.
+    #[error(
+        "the address {address} can be reached from other machines, and plain HTTP would show them passwords"
+    )]
+    PlainHttp {
+        /// Which.
+        address: SocketAddr,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The first administrator cannot be made.
+    #[error("the first administrator cannot be made")]
+    FirstAdministrator(#[source] Refusal),
+    /// Serving ended on its own.
+    #[error("the server stopped")]
+    Stopped(#[source] std::io::Error),
+}
+
+impl Explain for ServeError {
+    fn code(&self) -> &'static str {
+        match self {
+            ServeError::Directory { .. } => "server-directory",
+            ServeError::Listen { .. } => "server-listen",
+            ServeError::PlainHttp { .. } => "server-plain-http",
+            ServeError::Database(error) => error.code(),
+            ServeError::FirstAdministrator(_) => "server-first-administrator",
+            ServeError::Stopped(_) => "server-stopped",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            ServeError::Directory { .. } => Some("Give another one with --dir, or make it first.".to_owned()),
+            ServeError::Listen { .. } => {
+                Some("Another program may use the port; choose one with --listen.".to_owned())
+            }
+            ServeError::PlainHttp { .. } => {
+                Some("Listen on 127.0.0.1, behind a proxy that speaks TLS.".to_owned())
+            }
+            ServeError::Database(error) => error.hint(),
+            ServeError::FirstAdministrator(_) | ServeError::Stopped(_) => None,
+        }
+    }
+}
+
+/// A server that is ready: its database is open and its address taken.
+#[derive(Debug)]
+pub struct Server {
+    app: App,
+    listener: TcpListener,
+    /// The address it listens on.
+    pub address: SocketAddr,
+    /// The one-time password of the user `admin`, when there was no user yet.
+    pub first_password: Option<String>,
+}
+
+impl Server {
+    /// Opens the database and takes the address.
+    pub async fn start(config: &Config) -> Result<Server, ServeError> {
+        if !config.listen.ip().is_loopback() {
+            return Err(ServeError::PlainHttp { address: config.listen });
+        }
+        make_private(&config.directory)
+            .map_err(|source| ServeError::Directory { path: config.directory.clone(), source })?;
+        let embedded = || format!("sqlite:{}", config.directory.join("lamina.db").display());
+        let db = Db::open(&config.database.clone().unwrap_or_else(embedded)).await?;
+        let app = App::new(db, Arc::new(SystemClock));
+        let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
+        let taken = |source| ServeError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        Ok(Server { app, listener, address, first_password })
+    }
+
+    /// The application.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Answers requests until `stop` is ready, then ends those under way and closes the database.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
+        let service = api::router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(self.listener, service).with_graceful_shutdown(stop).await;
+        self.app.db().close().await;
+        served.map_err(ServeError::Stopped)
+    }
+}
+
+/// Makes a directory that only its owner can enter; one that exists stays as it is.
+fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

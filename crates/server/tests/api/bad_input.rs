@@ -1,0 +1,88 @@
+//! Requests that nobody should send.
+
+use crate::rig::{Answer, PASSWORD, Rig, on_both_databases};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases! {
+    a_body_that_is_not_as_it_should_be_is_refused_with_its_reason;
+    a_page_of_another_site_gets_nowhere;
+    what_is_not_there_is_said_to_be_not_there;
+    answers_tell_browsers_to_be_careful;
+}
+
+async fn a_body_that_is_not_as_it_should_be_is_refused_with_its_reason(rig: Rig) {
+    rig.become_administrator().await;
+    let post = |body: Value| rig.ask(Method::POST, "/users", body);
+    let unknown = post(json!({ "name": "Ann", "colour": "red" })).await.refused(422, "body-data");
+    assert!(unknown.body["message"].as_str().unwrap().contains("colour"), "{:#}", unknown.body);
+    post(json!({ "name": 7 })).await.refused(422, "body-data");
+    post(json!([])).await.refused(422, "body-data");
+    post(json!({ "name": "Ann", "roles": ["root"] })).await.refused(422, "body-data");
+    post(json!({ "name": "a/b", "full_name": "x\u{0}" }))
+        .await
+        .refused(422, "invalid")
+        .field("name", "name-character")
+        .field("full_name", "full-name");
+
+    let raw = async |body: Vec<u8>, kind: &'static str| {
+        let request = rig.client.post(rig.url("/users")).header("content-type", kind).body(body);
+        Answer::of(request.send().await.unwrap()).await
+    };
+    raw(b"{".to_vec(), "application/json").await.refused(400, "body-syntax");
+    raw(b"{\"name\":\"\xff\"}".to_vec(), "application/json").await.refused(400, "body-syntax");
+    raw(b"name=Ann".to_vec(), "application/x-www-form-urlencoded").await.refused(415, "body-type");
+    raw(vec![b' '; 2 * 1024 * 1024], "application/json").await.refused(413, "body-unreadable");
+    let deep = "[".repeat(100_000).into_bytes();
+    raw(deep, "application/json").await.refused(422, "body-data");
+    assert_eq!(rig.get("/users").await.ok().body["items"].as_array().unwrap().len(), 1, "nothing was made");
+}
+
+async fn a_page_of_another_site_gets_nowhere(rig: Rig) {
+    rig.become_administrator().await;
+    let new = json!({ "name": "Ann" });
+    for headers in [
+        [("origin", "https://evil.example")],
+        [("origin", "null")],
+        [("sec-fetch-site", "cross-site")],
+        [("sec-fetch-site", "same-site")],
+    ] {
+        rig.ask_with(Method::POST, "/users", new.clone(), &headers).await.refused(403, "cross-site-request");
+    }
+    let stranger = rig.stranger();
+    let credentials = json!({ "name": "admin", "password": PASSWORD });
+    let evil = [("origin", "https://evil.example")];
+    rig.ask_as(&stranger, Method::POST, "/session", credentials, &evil)
+        .await
+        .refused(403, "cross-site-request");
+    let own = format!("http://{}", rig.address);
+    rig.ask_with(Method::POST, "/users", new, &[("origin", &own)]).await.created();
+}
+
+async fn what_is_not_there_is_said_to_be_not_there(rig: Rig) {
+    rig.become_administrator().await;
+    rig.get("/nothing").await.refused(404, "no-such-path");
+    rig.get("/users/../../etc/passwd").await.refused(404, "no-such-path");
+    rig.get("/users/%2e%2e%2fsettings").await.refused(404, "not-found");
+    rig.get("/users/1").await.refused(404, "not-found");
+    rig.get("/users/0190C5F0-0000-7000-8000-000000000000").await.refused(404, "not-found");
+    rig.ask(Method::PUT, "/users", json!({})).await.refused(405, "no-such-method");
+}
+
+async fn answers_tell_browsers_to_be_careful(rig: Rig) {
+    let health = rig.get("/health").await.ok();
+    assert_eq!(health.body["database"], rig.app.db().kind());
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(health.headers[name], value, "{name}");
+    }
+    let password = rig.first_password.clone().unwrap();
+    let session =
+        rig.ask(Method::POST, "/session", json!({ "name": "admin", "password": password })).await.ok();
+    let cookie = session.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+}

@@ -1,0 +1,52 @@
+//! The OpenAPI document.
+
+use server::domain::Action;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The names of the operations in the document.
+pub(crate) fn operations() -> Vec<(String, String, String)> {
+    let document = serde_json::to_value(server::api::document()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if let Some(name) = operation["operationId"].as_str() {
+                found.push((method.clone(), path.clone(), name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_committed_document_is_the_one_of_the_program() {
+    let document = server::api::document().to_pretty_json().unwrap() + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi/v1.json");
+    if std::env::var_os("LAMINA_UPDATE").is_some() {
+        std::fs::write(&path, &document).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == document,
+        "openapi/v1.json is not what the program says; `cargo xtask openapi` writes it, then read the difference"
+    );
+}
+
+#[test]
+fn every_operation_is_an_action_and_every_action_an_operation() {
+    let operations: BTreeSet<String> = operations().into_iter().map(|(_, _, name)| name).collect();
+    let mut actions: BTreeSet<String> = Action::ALL.iter().map(|action| action.name().to_owned()).collect();
+    actions.insert("health".to_owned());
+    assert_eq!(operations, actions);
+}
+
+#[test]
+fn every_operation_says_what_it_does_and_what_a_refusal_looks_like() {
+    let document = serde_json::to_value(server::api::document()).unwrap();
+    for (method, path, name) in operations() {
+        let operation = &document["paths"][&path][&method];
+        assert!(operation["summary"].as_str().is_some_and(|text| text.ends_with('.')), "{name}");
+        let schema = &operation["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"];
+        assert_eq!(schema, "#/components/schemas/ErrorBody", "{name}");
+    }
+}

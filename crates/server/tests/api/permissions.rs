@@ -1,0 +1,148 @@
+//! Who may do what: every operation, asked by every role.
+
+use crate::document::operations;
+use crate::rig::{PASSWORD, Rig, on_both_databases};
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::domain::action::ActionKind;
+use server::domain::role::Permission;
+use server::domain::{Action, Role, Roles};
+use std::fmt::Write;
+use std::path::Path;
+
+on_both_databases! {
+    every_operation_answers_every_role_as_the_matrix_says;
+    a_change_that_is_done_is_in_the_audit_history;
+}
+
+/// The matrix that people read and review: one row for each action, one column for each role.
+fn matrix() -> String {
+    let mut text = String::new();
+    _ = write!(text, "{:24}", "");
+    for role in Role::ALL {
+        _ = write!(text, " {}", role.as_str());
+    }
+    text.push('\n');
+    for action in Action::ALL {
+        _ = write!(text, "{:24}", action.name());
+        for role in Role::ALL {
+            let mark = if action.allowed(&Roles::from_iter([role])) { "yes" } else { "-" };
+            _ = write!(text, " {mark:<width$}", width = role.as_str().len());
+        }
+        let with_no_role = match action.permission() {
+            Permission::Anyone => " and anyone",
+            Permission::Own => " and without any role",
+            _ => "",
+        };
+        text = text.trim_end().to_owned() + with_no_role + "\n";
+    }
+    text
+}
+
+#[test]
+fn the_committed_matrix_is_the_one_of_the_program() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/permissions.txt");
+    if std::env::var_os("LAMINA_UPDATE").is_some() {
+        std::fs::write(&path, matrix()).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == matrix(),
+        "who may do what has changed; run with LAMINA_UPDATE=1 and read the difference:\n{}",
+        matrix()
+    );
+}
+
+fn action(name: &str) -> Option<Action> {
+    Action::ALL.iter().copied().find(|action| action.name() == name)
+}
+
+/// Asks an operation with an identifier that nothing has and an empty body: enough to get behind the permission.
+async fn ask(rig: &Rig, client: &reqwest::Client, method: &str, path: &str) -> (u16, String) {
+    let path = path.replace("{id}", "0190c5f0-0000-7000-8000-000000000000");
+    let method: Method = method.to_uppercase().parse().unwrap();
+    let answer = rig.ask_as(client, method, &path, json!({}), &[("if-match", "*")]).await;
+    (answer.status.as_u16(), answer.body["code"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn every_operation_answers_every_role_as_the_matrix_says(rig: Rig) {
+    rig.become_administrator().await;
+    for role in Role::ALL.into_iter().map(Some).chain([None]) {
+        let roles: Vec<&str> = role.into_iter().map(Role::as_str).collect();
+        let name = role.map_or("nothing", Role::as_str);
+        let client = rig.user(name, &roles).await;
+        for (method, path, operation) in operations() {
+            let Some(action) = action(&operation) else { continue };
+            if matches!(action, Action::LogIn | Action::LogOut) {
+                continue; // these end the session that asks
+            }
+            let (status, code) = ask(&rig, &client, &method, &path).await;
+            let allowed = action.allowed(&Roles::from_iter(role));
+            assert_eq!(code == "forbidden", !allowed, "{operation} as {name}: {status} {code}");
+            assert!(status < 500, "{operation} as {name}: {status} {code}");
+            assert_ne!(status, 401, "{operation} as {name}");
+        }
+    }
+    let stranger = rig.stranger();
+    for (method, path, operation) in operations() {
+        let (status, _) = ask(&rig, &stranger, &method, &path).await;
+        let open = action(&operation).is_none_or(|action| action.permission() == Permission::Anyone);
+        assert_eq!(status == 401, !open, "{operation} as a stranger: {status}");
+    }
+}
+
+/// What makes each changing operation succeed. An operation without a case fails the test.
+async fn succeed(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> {
+    let user = async |name: &str| {
+        let made = rig.ask(Method::POST, "/users", json!({ "name": name })).await.created();
+        format!("/users/{}", made.body["user"]["id"].as_str().unwrap())
+    };
+    let group = async |name: &str| {
+        let made = rig.ask(Method::POST, "/groups", json!({ "name": name })).await.created();
+        format!("/groups/{}", made.body["id"].as_str().unwrap())
+    };
+    Some(match operation {
+        "log_in" => (Method::POST, "/session".into(), json!({ "name": "admin", "password": PASSWORD })),
+        "log_out" => (Method::DELETE, "/session".into(), Value::Null),
+        "change_password" => {
+            let body = json!({ "current": PASSWORD, "new": "another horse battery" });
+            (Method::PUT, "/me/password".into(), body)
+        }
+        "create_token" => (Method::POST, "/me/tokens".into(), json!({ "name": "made", "days": 1 })),
+        "delete_token" => {
+            let token = json!({ "name": "deleted", "days": 1 });
+            let made = rig.ask(Method::POST, "/me/tokens", token).await.created();
+            let path = format!("/me/tokens/{}", made.body["token"]["id"].as_str().unwrap());
+            (Method::DELETE, path, Value::Null)
+        }
+        "create_user" => (Method::POST, "/users".into(), json!({ "name": "made" })),
+        "update_user" => (Method::PATCH, user("changed").await, json!({ "full_name": "x" })),
+        "delete_user" => (Method::DELETE, user("deleted").await, Value::Null),
+        "reset_password" => (Method::POST, format!("{}/one-time-password", user("reset").await), Value::Null),
+        "create_group" => (Method::POST, "/groups".into(), json!({ "name": "made" })),
+        "update_group" => (Method::PATCH, group("changed").await, json!({ "description": "x" })),
+        "delete_group" => (Method::DELETE, group("deleted").await, Value::Null),
+        "update_settings" => (Method::PATCH, "/settings".into(), json!({ "audit_retention_days": 60 })),
+        _ => return None,
+    })
+}
+
+async fn a_change_that_is_done_is_in_the_audit_history(rig: Rig) {
+    rig.become_administrator().await;
+    let mut changes: Vec<&Action> =
+        Action::ALL.iter().filter(|action| action.kind() == ActionKind::Change).collect();
+    // These end or change what the others ask with.
+    changes.sort_by_key(|action| match action {
+        Action::ChangePassword => 1,
+        Action::LogOut => 2,
+        _ => 0,
+    });
+    for action in changes {
+        let case = succeed(&rig, action.name()).await;
+        let (method, path, body) = case.unwrap_or_else(|| panic!("{} has no case here", action.name()));
+        rig.ask_with(method, &path, body, &[("if-match", "*")]).await.ok();
+        let statement = server::db::Statement::new("SELECT action FROM audit ORDER BY id DESC LIMIT 1");
+        let row = rig.app.db().optional(statement).await.unwrap().unwrap();
+        assert_eq!(row.text("action").unwrap(), action.name());
+    }
+}
