@@ -45,6 +45,16 @@ impl Version {
         Pinned { reference: self.reference(), id: self.id }
     }
 
+    /// What identifies the version in every store that it was imported into.
+    pub(crate) fn identity(&self) -> ObjectId {
+        self.record.origin.as_ref().map_or(self.id, |origin| origin.id)
+    }
+
+    /// Whether this is the version that a record means by `id`, be it from this store or from where this one came from.
+    pub(crate) fn is(&self, id: ObjectId) -> bool {
+        self.id == id || self.identity() == id
+    }
+
     /// The OS layer that the version belongs to, or is a version of.
     pub(crate) fn os_layer(&self) -> &EntityName {
         self.record.os_layer.as_ref().unwrap_or(&self.record.layer)
@@ -364,7 +374,7 @@ fn last_chance(progress: &dyn Progress) -> Result<()> {
     if progress.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
-fn version_ref(kind: LayerKind, layer: &EntityName, version: &EntityName) -> Result<RefName> {
+pub(crate) fn version_ref(kind: LayerKind, layer: &EntityName, version: &EntityName) -> Result<RefName> {
     Ok(RefName::new([kind.as_str(), &layer.folded(), &version.folded()])?)
 }
 

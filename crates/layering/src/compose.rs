@@ -44,7 +44,7 @@ impl Layer {
         Ok(Layer {
             pinned: version.pinned(),
             manifest: catalog.manifest(version)?,
-            same_os_version: captured.is_some_and(|captured| captured.os.id == os.id),
+            same_os_version: captured.is_some_and(|captured| os.is(captured.os.id)),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The engine: every operation on one store.
 
+mod exchange;
 mod integrity;
 mod registry;
 
@@ -109,6 +110,7 @@ impl Engine {
             body: put_disk(&session, &imported.record)?,
             os_volume: Some(volume.partition.number),
             override_reason,
+            origin: None,
             captured: None,
             warnings,
         };
@@ -602,7 +604,7 @@ fn types_missing(composite: &Composite) -> Option<Warning> {
 fn version_skew(composite: &Composite) -> Option<Warning> {
     let platform = composite.platform.as_ref()?;
     let packaged_on = &platform.record.captured.as_ref()?.os;
-    (packaged_on.id != composite.os.id).then(|| Warning {
+    (!composite.os.is(packaged_on.id)).then(|| Warning {
         code: "platform-os-version".into(),
         message: format!(
             "{} was packaged on {}, not on {}: consider a new version of the platform layer on this OS version",

@@ -1,5 +1,6 @@
 //! Why an engine operation failed or was refused.
 
+use crate::exchange::error::LayoutError;
 use crate::manifest::ManifestError;
 use crate::path_list::PatternError;
 use crate::platform::Purpose;
@@ -24,6 +25,9 @@ pub enum Error {
     /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// An exchange of layers failed or was refused.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// A volume failed or was refused.
     #[error("{context}: {source}")]
     Volume {
@@ -363,6 +367,7 @@ impl Explain for Error {
             Error::Name(error) => error.code(),
             Error::Rule(rule) => rule.code(),
             Error::Store(error) => error.code(),
+            Error::Layout(error) => error.code(),
             Error::Volume { source, .. } => source.code(),
             Error::Hive { source, .. } => source.code(),
             Error::Format(error) => error.code(),
@@ -381,6 +386,7 @@ impl Explain for Error {
             Error::Name(error) => error.hint(),
             Error::Rule(rule) => rule.hint(),
             Error::Store(error) => error.hint(),
+            Error::Layout(error) => error.hint(),
             Error::Volume { source, .. } => source.hint(),
             Error::Hive { source, .. } => source.hint(),
             Error::Format(error) => error.hint(),

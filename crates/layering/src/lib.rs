@@ -20,6 +20,7 @@ pub mod difference;
 mod drivers;
 mod engine;
 mod error;
+mod exchange;
 mod execute;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -52,6 +53,7 @@ mod successor;
 pub use capture::Changes;
 pub use engine::Engine;
 pub use error::{Error, Result, Rule};
+pub use exchange::error::LayoutError;
 
 /// Revision of the engine: part of what a composed image's content depends on.
 pub const ENGINE: &str = record::ENGINE;

@@ -129,6 +129,9 @@ pub(crate) struct VersionRecord {
     /// What it was captured from; absent for an imported disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) captured: Option<Captured>,
+    /// What it was where it was imported from, if it had to take another name or position here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Pinned>,
     /// Remarks made when it was stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<Warning>,

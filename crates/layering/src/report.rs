@@ -1,7 +1,9 @@
 //! What the engine's operations give back: plain data that a printer prints and a protocol carries. Amounts are bytes.
 
+mod exchange;
 mod registry;
 
+pub use exchange::*;
 pub use registry::*;
 
 use crate::platform::PlatformTypes;

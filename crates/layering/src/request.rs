@@ -121,6 +121,47 @@ pub struct ExportRequest {
     pub out: PathBuf,
 }
 
+/// Writes layer versions into an OCI image layout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExportLayersRequest {
+    /// References of the versions; of a layer without version, the latest.
+    pub references: Vec<String>,
+    /// The layout. It is made if the directory is empty or does not exist; its parent must exist.
+    pub directory: PathBuf,
+    /// With each app and platform version also the OS version that it was made on, or where that is gone the latest of
+    /// its OS layer.
+    #[serde(default)]
+    pub with_os: bool,
+}
+
+/// Reads layer versions from an OCI image layout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportLayersRequest {
+    /// The layout.
+    pub directory: PathBuf,
+    /// References of the versions as they are in the layout; everything that it holds when empty. An OS layer that they
+    /// need and that the store lacks comes with them if the layout has it.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// Layers that get other names here.
+    #[serde(default)]
+    pub rename: Vec<LayerRename>,
+    /// Most content of one version, bytes, zeros included; 100 GiB when absent.
+    #[serde(default)]
+    pub max_size: Option<u64>,
+}
+
+/// Another name for a layer that is imported. Layers that belong to an OS layer follow it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LayerRename {
+    /// Kind of the layer.
+    pub kind: LayerKind,
+    /// Its name in the layout.
+    pub from: String,
+    /// Its name in the store.
+    pub to: String,
+}
+
 /// Writes the registry of an image or layer version, or a part of it, to a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegistryExportRequest {

@@ -1,15 +1,17 @@
 //! What can be asked of the engine, and what comes back: one variant of [`Job`] and of [`Outcome`] per operation.
 
 use layering::report::{
-    CheckReport, ComposeReport, CompositeSpec, ConflictsReport, DiffReport, ExportReport, FilesReport,
-    GcReport, InitReport, IntegrityReport, ListReport, PackagingDiskReport, RegistryDiffReport,
-    RegistryExportReport, RemoveReport, ShowReport, VersionReport,
+    CheckReport, ComposeReport, CompositeSpec, ConflictsReport, DiffReport, ExportLayersReport, ExportReport,
+    FilesReport, GcReport, ImportLayersReport, InitReport, IntegrityReport, LayoutReport, ListReport,
+    PackagingDiskReport, RegistryDiffReport, RegistryExportReport, RemoveReport, ShowReport, VersionReport,
 };
 use layering::request::{
-    CaptureRequest, ComposeRequest, ExportRequest, ImportRequest, IntegrityRequest, PackagingDiskRequest,
-    RegistryDiffRequest, RegistryExportRequest, StoredIntegrityRequest,
+    CaptureRequest, ComposeRequest, ExportLayersRequest, ExportRequest, ImportLayersRequest, ImportRequest,
+    IntegrityRequest, PackagingDiskRequest, RegistryDiffRequest, RegistryExportRequest,
+    StoredIntegrityRequest,
 };
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// One thing to do on a store. References are `[os:|platform:|app:|image:]NAME[@VERSION]`, checked by the engine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,6 +60,15 @@ pub enum Job {
     RegistryExport(RegistryExportRequest),
     /// Compare the registries of two layer versions or layered images.
     RegistryDiff(RegistryDiffRequest),
+    /// Write layer versions into an OCI image layout.
+    ExportLayers(ExportLayersRequest),
+    /// Read layer versions from an OCI image layout.
+    ImportLayers(ImportLayersRequest),
+    /// Tell which layer versions an OCI image layout holds. Needs no store.
+    ListLayout {
+        /// The layout.
+        directory: PathBuf,
+    },
     /// Check the store.
     Check {
         /// Read and verify all contents too, not only the records.
@@ -78,7 +89,7 @@ pub enum Job {
 impl Job {
     /// Whether the job works on a store; one that does not leaves the store's directory alone.
     pub fn needs_store(&self) -> bool {
-        !matches!(self, Job::Integrity(_))
+        !matches!(self, Job::Integrity(_) | Job::ListLayout { .. })
     }
 
     /// Whether the job reports progress and looks at [`cancelled`](operation::Progress::cancelled) while it works;
@@ -98,6 +109,9 @@ impl Job {
             | Job::Conflicts(_)
             | Job::RegistryExport(_)
             | Job::RegistryDiff(_)
+            | Job::ExportLayers(_)
+            | Job::ImportLayers(_)
+            | Job::ListLayout { .. }
             | Job::Check { .. }
             | Job::Gc { .. } => true,
             Job::Init | Job::List | Job::Remove { .. } => false,
@@ -137,6 +151,12 @@ pub enum Outcome {
     RegistryExport(RegistryExportReport),
     /// How two registries differ.
     RegistryDiff(RegistryDiffReport),
+    /// The layer versions that were written.
+    ExportLayers(ExportLayersReport),
+    /// The layer versions that were stored.
+    ImportLayers(ImportLayersReport),
+    /// What the layout holds.
+    ListLayout(LayoutReport),
     /// What the check found; problems in the store are an outcome, not a failure.
     Check(CheckReport),
     /// What was removed.

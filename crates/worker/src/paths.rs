@@ -2,8 +2,8 @@
 
 use crate::Job;
 use layering::request::{
-    CaptureRequest, ExportRequest, ImportRequest, IntegrityRequest, PackagingDiskRequest,
-    RegistryExportRequest, StoredIntegrityRequest,
+    CaptureRequest, ExportLayersRequest, ExportRequest, ImportLayersRequest, ImportRequest, IntegrityRequest,
+    PackagingDiskRequest, RegistryExportRequest, StoredIntegrityRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,13 @@ pub fn paths(store: &Path, job: &Job) -> Paths {
         }) => image(disk, *allow_backing),
         Job::Export(ExportRequest { image: _, format: _, out }) => output(out),
         Job::RegistryExport(RegistryExportRequest { of: _, scope: _, format: _, out }) => output(out),
+        // An export makes the layout's directory, if it is to be made, in the one that it is in.
+        Job::ExportLayers(ExportLayersRequest { references: _, directory, with_os: _ }) => Paths {
+            write: if directory.exists() { vec![directory.clone()] } else { vec![directory_of(directory)] },
+            ..Paths::default()
+        },
+        Job::ImportLayers(ImportLayersRequest { directory, references: _, rename: _, max_size: _ })
+        | Job::ListLayout { directory } => Paths { read: vec![directory.clone()], ..Paths::default() },
         Job::StoredIntegrity(StoredIntegrityRequest { image: _, kind: _ })
         | Job::Compose(_)
         | Job::List
@@ -124,9 +131,12 @@ mod tests {
             Job::Remove { .. } => 15,
             Job::Gc { .. } => 16,
             Job::StoredIntegrity(_) => 17,
+            Job::ExportLayers(_) => 18,
+            Job::ImportLayers(_) => 19,
+            Job::ListLayout { .. } => 20,
         }
     }
-    const KINDS: usize = 18;
+    const KINDS: usize = 21;
 
     /// A job of every kind, as it is sent, with what it needs besides the store.
     fn every_job() -> Vec<(Value, Paths)> {
@@ -168,9 +178,19 @@ mod tests {
                 json!({"operation": "export", "request": {"image": "D", "format": "vhd", "out": "d.vhd"}}),
                 write("."),
             ),
+            (json!({"operation": "stored-integrity", "request": {"image": "D", "kind": "os"}}), nothing()),
             (
-                json!({"operation": "stored-integrity", "request": {"image": "D", "kind": "os"}}),
-                nothing(),
+                json!({"operation": "export-layers", "request":
+                    {"references": ["app:/etc"], "directory": "/no/such/layout"}}),
+                write("/no/such"),
+            ),
+            (
+                json!({"operation": "import-layers", "request": {"directory": "/share/layout"}}),
+                read(&["/share/layout"]),
+            ),
+            (
+                json!({"operation": "list-layout", "request": {"directory": "/share/layout"}}),
+                read(&["/share/layout"]),
             ),
             (json!({"operation": "list"}), nothing()),
             (json!({"operation": "show", "request": {"reference": "app:/etc"}}), nothing()),

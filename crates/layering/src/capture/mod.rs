@@ -167,6 +167,7 @@ pub(crate) fn capture(
         body: ObjectId([0; 32]),
         os_volume: None,
         override_reason: None,
+        origin: None,
         captured: Some(captured),
         warnings: Vec::new(),
     };

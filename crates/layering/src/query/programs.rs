@@ -250,7 +250,7 @@ impl Base<'_> {
     /// What a reference led to when the version was captured, if it still leads there.
     fn still_there(&self, pinned: &Pinned) -> Option<Version> {
         match self.catalog.resolve(&pinned.reference) {
-            Ok(Entry::Version(version)) => (version.pinned().id == pinned.id).then_some(version),
+            Ok(Entry::Version(version)) => version.is(pinned.id).then_some(version),
             _ => None,
         }
     }

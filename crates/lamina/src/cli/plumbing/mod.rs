@@ -257,5 +257,8 @@ fn print(printer: Printer, outcome: &Outcome, spool: Option<Spool>) -> Result<()
         Outcome::Check(report) => check::print(printer, report),
         Outcome::Remove(report) => printer.result(report, |page| remove::human(report, page)),
         Outcome::Gc(report) => printer.result(report, |page| gc::human(report, page)),
+        Outcome::ExportLayers(_) | Outcome::ImportLayers(_) | Outcome::ListLayout(_) => {
+            unreachable!("no plumbing command exchanges layers: the server does")
+        }
     }
 }
