@@ -102,6 +102,7 @@ const PACKAGES: &[Package] = &[
         &[Demo, Bench, Test],
     ),
     package("postgresql", Probe::Postgres, "the second of the two databases", &[Test]),
+    package("skopeo", Probe::Program("skopeo"), "second opinion on exchanged layers", &[Test]),
     package("xz-utils", Probe::Program("xz"), "unpacking registry hives of the test data", &[Bench, Test]),
     package("samba", Probe::Program("smbd"), "the server that SMB shares are tested with", &[Test]),
     package("smbclient", Probe::Program("smbclient"), "another client of the tested SMB shares", &[Test]),

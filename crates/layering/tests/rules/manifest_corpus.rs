@@ -4,6 +4,10 @@
 mod binary_version;
 #[path = "../../fuzz/oracles/disk_record.rs"]
 mod disk_record;
+#[path = "../../fuzz/oracles/layout_json.rs"]
+mod layout_json;
+#[path = "../../fuzz/oracles/layout_pack.rs"]
+mod layout_pack;
 #[path = "../../fuzz/oracles/manifest.rs"]
 mod manifest;
 #[path = "../../fuzz/oracles/names.rs"]
@@ -65,6 +69,16 @@ fn the_fuzz_corpus_of_reagent_files_holds() {
 #[test]
 fn the_fuzz_corpus_of_disk_records_holds() {
     replay("disk_record", disk_record::check);
+}
+
+#[test]
+fn the_fuzz_corpus_of_packs_of_layouts_holds() {
+    replay("layout_pack", layout_pack::check);
+}
+
+#[test]
+fn the_fuzz_corpus_of_indexes_and_manifests_of_layouts_holds() {
+    replay("layout_json", layout_json::check);
 }
 
 #[test]

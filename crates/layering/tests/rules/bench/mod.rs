@@ -12,6 +12,7 @@
 
 pub mod disk;
 pub mod edit;
+pub mod exchange;
 pub mod registry;
 pub mod snapshot;
 
