@@ -18,7 +18,6 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) dependencies: Vec<Dependency>,
-    pub(crate) targets: Vec<Target>,
 }
 
 /// One line of a `[dependencies]` table.
@@ -31,12 +30,6 @@ pub(crate) struct Dependency {
     pub(crate) path: Option<PathBuf>,
 }
 
-/// Something cargo builds: a library, a binary, a file of integration tests.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Target {
-    pub(crate) kind: Vec<String>,
-}
-
 impl Workspace {
     /// Asks cargo about the workspace that this program belongs to.
     pub(crate) fn read() -> Result<Workspace> {
@@ -47,14 +40,6 @@ impl Workspace {
                 .arg(manifest),
         )?;
         serde_json::from_str(&answer).context("cannot read the answer of `cargo metadata`")
-    }
-
-    /// Whether any package has a target of this kind (`lib`, `bin`, `test`).
-    pub(crate) fn has_target(&self, kind: &str) -> bool {
-        self.packages
-            .iter()
-            .flat_map(|package| &package.targets)
-            .any(|target| target.kind.iter().any(|known| known == kind))
     }
 }
 

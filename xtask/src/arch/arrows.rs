@@ -101,7 +101,6 @@ mod tests {
                     path: ARROWS.iter().any(|(known, _)| known == name).then(|| "crates/x".into()),
                 })
                 .collect(),
-            targets: Vec::new(),
         }
     }
 
