@@ -26,7 +26,7 @@ const COMMANDS: [&str; 16] = [
 #[test]
 fn the_help_text_is_the_reviewed_one() {
     let mut text = String::new();
-    let mut calls = vec!["--help".to_owned(), "plumbing --help".to_owned()];
+    let mut calls = ["--help", "serve --help", "plumbing --help"].map(str::to_owned).to_vec();
     calls.extend(COMMANDS.map(|command| format!("plumbing {command} --help")));
     calls.extend(["export", "diff"].map(|command| format!("plumbing registry {command} --help")));
     for call in calls {

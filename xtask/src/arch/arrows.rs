@@ -28,8 +28,15 @@ const ARROWS: &[(&str, &[&str])] = &[
 const FORBIDDEN_OUTSIDE_CRATES: &[&str] =
     &["tokio", "async-std", "hyper", "axum", "reqwest", "ureq", "sqlx", "rusqlite", "diesel"];
 
-/// Crates that are the server, start it, or wait for networks on its behalf.
-const SERVER_SIDE: &[&str] = &["connectors", "server", "lamina"];
+/// What single crates may name all the same: the server, who starts it, and connectors, which wait for networks.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("connectors", "tokio"),
+    ("lamina", "tokio"),
+    ("server", "axum"),
+    ("server", "reqwest"),
+    ("server", "sqlx"),
+    ("server", "tokio"),
+];
 
 /// Dependencies that point the wrong way.
 pub(crate) fn check(packages: &[Package]) -> Vec<String> {
@@ -58,7 +65,9 @@ pub(crate) fn check(packages: &[Package]) -> Vec<String> {
                     if allowed.is_empty() { "no other crate".to_owned() } else { allowed.join(", ") }
                 ));
             }
-            if FORBIDDEN_OUTSIDE_CRATES.contains(&name) && !SERVER_SIDE.contains(&package.name.as_str()) {
+            if FORBIDDEN_OUTSIDE_CRATES.contains(&name)
+                && !EXCEPTIONS.contains(&(package.name.as_str(), name))
+            {
                 findings.push(format!(
                     "crate {}: depends on {name}; the engine is synchronous and knows no HTTP or SQL",
                     package.name
