@@ -54,6 +54,37 @@ pub(crate) struct Arguments {
     rings: Vec<Ring>,
 }
 
+/// The package whose tests need databases.
+const SERVER: &str = "server";
+
+/// Whose tests are run.
+#[derive(Debug, Clone, Copy)]
+enum Packages {
+    All,
+    AllBut(&'static str),
+    Only(&'static str),
+}
+
+impl Packages {
+    /// As nextest's filter.
+    fn filter(self) -> String {
+        match self {
+            Packages::All => "all()".to_owned(),
+            Packages::AllBut(name) => format!("not package(={name})"),
+            Packages::Only(name) => format!("package(={name})"),
+        }
+    }
+
+    /// As cargo's choice of packages.
+    fn choice(self) -> Vec<&'static str> {
+        match self {
+            Packages::All => vec!["--workspace"],
+            Packages::AllBut(name) => vec!["--workspace", "--exclude", name],
+            Packages::Only(name) => vec!["--package", name],
+        }
+    }
+}
+
 /// What happened to a ring.
 struct Outcome {
     ring: Ring,
@@ -109,8 +140,8 @@ impl Session {
                 Ok(Tally::of_check(findings.is_empty()))
             }
             Ring::Build => self.check(&["test", "--workspace", "--no-run"], &[]),
-            Ring::Pure => self.tests(&["--workspace", "--lib", "--bins"], &[]),
-            Ring::Tools => self.tests(&["--workspace", "--exclude", "server", "--test", "*"], &[]),
+            Ring::Pure => self.tests(Packages::All, &["--lib", "--bins"], &[]),
+            Ring::Tools => self.tests(Packages::AllBut(SERVER), &["--test", "*"], &[]),
             Ring::Databases => self.databases(),
             Ring::Docs => {
                 let mut tally = self.check(
@@ -153,20 +184,26 @@ impl Session {
 
     /// The server's tests. Without PostgreSQL those on it skip themselves, and say so.
     fn databases(&self) -> Result<Tally> {
-        let selection = ["-p", "server", "--test", "*"];
+        let tests =
+            |environment: &[(&str, &str)]| self.tests(Packages::Only(SERVER), &["--test", "*"], environment);
         match Postgres::start() {
-            Ok(postgres) => self.tests(&selection, &[("LAMINA_POSTGRES", &postgres.url())]),
+            Ok(postgres) => tests(&[("LAMINA_POSTGRES", &postgres.url())]),
             Err(error) => {
                 report::line(format!("no PostgreSQL: {error:#}"));
-                self.tests(&selection, &[])
+                tests(&[])
             }
         }
     }
 
-    fn tests(&self, selection: &[&str], environment: &[(&str, &str)]) -> Result<Tally> {
+    fn tests(&self, packages: Packages, selection: &[&str], environment: &[(&str, &str)]) -> Result<Tally> {
         if self.nextest {
             // `--profile` is nextest's own (.config/nextest.toml): it writes what passing tests printed to a report.
-            let mut arguments = vec!["nextest", "run", "--profile", "rings", "--no-tests", "pass"];
+            let mut arguments =
+                vec!["nextest", "run", "--workspace", "--profile", "rings", "--no-tests", "pass"];
+            // A filter, not a choice of packages: other packages mean other features of what they share, and so another
+            // build of nearly everything.
+            let filter = packages.filter();
+            arguments.extend(["-E", &filter]);
             arguments.extend(selection);
             // nextest's own folder is below the workspace, wherever cargo's target folder is.
             let written = self.workspace.workspace_root.join("target/nextest/rings/junit.xml");
@@ -182,6 +219,7 @@ impl Session {
             Ok(tally)
         } else {
             let mut arguments = vec!["test", "--no-fail-fast"];
+            arguments.extend(packages.choice());
             arguments.extend(selection);
             arguments.extend(["--", "--show-output"]);
             self.stream(&arguments, environment, Runner::Libtest)
