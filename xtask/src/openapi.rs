@@ -13,7 +13,7 @@ pub(crate) fn run() -> Result<()> {
     run_command(
         crate::command::command(cargo())
             .args(["test", "-q", "-p", "server", "--test", "api", "the_committed"])
-            .env("LAMINA_UPDATE", "1")
+            .env("LAMINA_UPDATE_SNAPSHOTS", "1")
             .current_dir(&workspace.workspace_root),
     )?;
     report::line("openapi/v1.json and the matrix of permissions are up to date");
