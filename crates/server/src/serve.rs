@@ -8,8 +8,13 @@ use operation::Explain;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
+
+/// How often what is old is removed.
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -124,9 +129,23 @@ impl Server {
     /// Answers requests until `stop` is ready, then ends those under way and closes the database.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let service = api::router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let house = tokio::spawn(keep_house(self.app.clone()));
         let served = axum::serve(self.listener, service).with_graceful_shutdown(stop).await;
+        house.abort();
         self.app.db().close().await;
         served.map_err(ServeError::Stopped)
+    }
+}
+
+/// Removes what is old, at the start and every hour.
+async fn keep_house(app: App) {
+    let mut hours = tokio::time::interval(HOUR);
+    hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        hours.tick().await;
+        if let Err(refusal) = app.keep_house().await {
+            tracing::warn!(%refusal, "what is old could not be removed; the next try is in an hour");
+        }
     }
 }
 

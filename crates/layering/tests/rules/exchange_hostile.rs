@@ -214,16 +214,7 @@ fn nothing_is_opened_outside_of_the_layout() {
     std::fs::remove_dir(&pack).unwrap();
     std::fs::rename(&elsewhere, &pack).unwrap();
 
-    for name in ["index.json", "oci-layout"] {
-        let path = scene.layout.join(name);
-        std::fs::rename(&path, &elsewhere).unwrap();
-        symlink(&elsewhere, &path).unwrap();
-        scene.refused("layout-io");
-        refused(scene.lab.try_export_layers(&["App"], &scene.layout), "layout-io");
-        std::fs::remove_file(&path).unwrap();
-        std::fs::rename(&elsewhere, &path).unwrap();
-    }
-    for name in ["blobs", "blobs/sha256"] {
+    for name in ["index.json", "oci-layout", "blobs", "blobs/sha256"] {
         let path = scene.layout.join(name);
         std::fs::rename(&path, &elsewhere).unwrap();
         symlink(&elsewhere, &path).unwrap();

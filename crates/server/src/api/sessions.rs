@@ -32,8 +32,7 @@ pub(super) async fn log_in(
     Body(credentials): Body<Credentials>,
 ) -> Result<impl IntoResponse, Refusal> {
     let (secret, me) = app.log_in(&address, &credentials).await?;
-    let secure = if app.is_secure() { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", secret.reveal());
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", secret.reveal());
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(me)))
 }
 

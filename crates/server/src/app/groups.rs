@@ -1,10 +1,12 @@
 //! Groups: users that have roles together.
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
-use super::users::{keep_an_administrator, roles_of};
+use super::role_grants::GROUP_ROLES;
+use super::users::keep_an_administrator;
 use super::{App, Begun, Call, Change, Object, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::name::Name;
+use crate::domain::text::check_description;
 use crate::domain::{Action, GroupId, Invalid, Role, Time, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -88,30 +90,6 @@ const LISTING: Listing = Listing {
     newest_first: false,
 };
 
-/// Longest description, in characters.
-const LONGEST_DESCRIPTION: usize = 2000;
-
-/// A description that was sent in `field`, checked.
-pub(super) fn check_description(field: &str, text: &str) -> Result<String, Invalid> {
-    let text = text.trim();
-    let length = text.chars().count();
-    if length > LONGEST_DESCRIPTION {
-        return Err(Invalid::field(
-            field,
-            "description-too-long",
-            format!("A description has at most {LONGEST_DESCRIPTION} characters; this one has {length}."),
-        ));
-    }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Invalid::field(
-            field,
-            "description-control-character",
-            "A description cannot hold control characters.",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 fn view(row: &Row) -> Result<GroupView, Refusal> {
     Ok(GroupView {
         id: super::id(row, "id")?,
@@ -127,10 +105,6 @@ fn view(row: &Row) -> Result<GroupView, Refusal> {
 fn one(id: GroupId) -> Statement<'static> {
     Statement::new("SELECT id, name, description, created_at, revision FROM groups WHERE id = $1")
         .bind(id.to_string())
-}
-
-fn roles_statement(id: GroupId) -> Statement<'static> {
-    Statement::new("SELECT role FROM group_roles WHERE group_id = $1").bind(id.to_string())
 }
 
 fn members_statement(id: GroupId) -> Statement<'static> {
@@ -154,7 +128,7 @@ impl App {
         let (statement, asked) = LISTING.page(&page, conditions)?;
         let mut groups = asked.answer(self.db.all(statement).await?, view)?;
         for group in &mut groups.items {
-            group.roles = roles_of(&self.db.all(roles_statement(group.id)).await?)?;
+            group.roles = GROUP_ROLES.of(&self.db, group.id).await?;
             group.members = members_of(&self.db.all(members_statement(group.id)).await?)?;
         }
         Ok(groups)
@@ -165,7 +139,7 @@ impl App {
         call.may(Action::GetGroup)?;
         let row = self.db.optional(one(id)).await?.ok_or_else(|| Refusal::missing("group", id))?;
         let mut group = view(&row)?;
-        group.roles = roles_of(&self.db.all(roles_statement(id)).await?)?;
+        group.roles = GROUP_ROLES.of(&self.db, id).await?;
         group.members = members_of(&self.db.all(members_statement(id)).await?)?;
         Ok(group)
     }
@@ -207,7 +181,7 @@ impl App {
                 .bind(group.revision),
             )
             .await?;
-        set_roles(&mut change, group.id, &group.roles).await?;
+        GROUP_ROLES.set(&mut change, group.id, &group.roles).await?;
         set_members(&mut change, group.id, &group.members).await?;
         let id = group.id.to_string();
         let object = Object { kind: "group", id: &id, name: &group.name };
@@ -248,7 +222,7 @@ impl App {
         }
         if let Some(roles) = &wanted.roles {
             after.roles.clone_from(roles);
-            set_roles(&mut change, id, roles).await?;
+            GROUP_ROLES.set(&mut change, id, roles).await?;
         }
         if let Some(members) = &wanted.members {
             after.members.clone_from(members);
@@ -292,7 +266,7 @@ impl App {
 async fn look(change: &mut Change<'_>, id: GroupId, revision: Option<i64>) -> Result<GroupView, Refusal> {
     let row = change.optional(one(id)).await?.ok_or_else(|| Refusal::missing("group", id))?;
     let mut group = view(&row)?;
-    group.roles = roles_of(&change.all(roles_statement(id)).await?)?;
+    group.roles = GROUP_ROLES.seen_by(change, id).await?;
     group.members = members_of(&change.all(members_statement(id)).await?)?;
     if revision.is_some_and(|revision| revision != group.revision) {
         return Err(Refusal::stale("group"));
@@ -311,19 +285,6 @@ async fn refuse_taken(change: &mut Change<'_>, name: &Name) -> Result<(), Refusa
         )
         .into()),
     }
-}
-
-async fn set_roles(change: &mut Change<'_>, id: GroupId, roles: &BTreeSet<Role>) -> Result<(), Refusal> {
-    change
-        .execute(Statement::new("DELETE FROM group_roles WHERE group_id = $1").bind(id.to_string()))
-        .await?;
-    for role in roles {
-        let statement = Statement::new("INSERT INTO group_roles (group_id, role) VALUES ($1, $2)")
-            .bind(id.to_string())
-            .bind(role.as_str());
-        change.execute(statement).await?;
-    }
-    Ok(())
 }
 
 async fn set_members(

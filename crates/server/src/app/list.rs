@@ -9,7 +9,7 @@ use crate::domain::Invalid;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Rows of a page when the caller does not say.
 const USUAL: u32 = 50;
@@ -17,12 +17,9 @@ const USUAL: u32 = 50;
 const MOST: u32 = 200;
 
 /// Which page of a list.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct PageQuery {
     /// Most items to give, 1 to 200; 50 when not said.
-    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// Where the page before ended: its `next`.
     pub cursor: Option<String>,

@@ -7,8 +7,10 @@ pub mod audit;
 mod call;
 mod change;
 pub mod groups;
+mod housekeeping;
 pub mod list;
 mod refusal;
+mod role_grants;
 pub mod sessions;
 pub mod settings;
 mod throttle;
@@ -39,11 +41,6 @@ impl App {
     /// The application on a database that is open.
     pub fn new(db: Db, clock: Arc<dyn Clock>) -> App {
         App { db, clock, passwords: Passwords::new() }
-    }
-
-    /// Whether callers reach the server through TLS only.
-    pub(crate) fn is_secure(&self) -> bool {
-        false
     }
 
     /// The database.

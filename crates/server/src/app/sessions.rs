@@ -1,6 +1,7 @@
 //! Logging in and out, one's own password and sessions.
 
-use super::users::{end_sessions, roles_of};
+use super::role_grants::roles_of;
+use super::users::end_sessions;
 use super::{Actor, App, Call, Object, Proof, Reason, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::{Action, Invalid, Role, Roles, Time, UserId};

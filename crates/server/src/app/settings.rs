@@ -13,8 +13,6 @@ const NAME: &str = "server";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// Days for which ended tasks are kept.
-    pub task_retention_days: i64,
     /// Days for which the audit history is kept.
     pub audit_retention_days: i64,
     /// Minutes after which an unused session ends.
@@ -26,12 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings {
-            task_retention_days: 90,
-            audit_retention_days: 730,
-            session_timeout_minutes: 60,
-            revision: 0,
-        }
+        Settings { audit_retention_days: 730, session_timeout_minutes: 60, revision: 0 }
     }
 }
 
@@ -39,9 +32,6 @@ impl Default for Settings {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsChange {
-    /// Days for which ended tasks are kept, 1 to 3650.
-    #[schema(minimum = 1, maximum = 3650)]
-    pub task_retention_days: Option<i64>,
     /// Days for which the audit history is kept, 30 to 3650.
     #[schema(minimum = 30, maximum = 3650)]
     pub audit_retention_days: Option<i64>,
@@ -61,7 +51,6 @@ impl SettingsChange {
                 invalid.add(field, "out-of-range", format!("This setting is {lowest} to {highest}."));
             }
         };
-        number("task_retention_days", self.task_retention_days, 1, 3650, &mut settings.task_retention_days);
         number(
             "audit_retention_days",
             self.audit_retention_days,

@@ -9,7 +9,7 @@ const FREE: i64 = 5;
 /// Longest wait, in seconds.
 const LONGEST: i64 = 15 * 60;
 /// After so many seconds without a failure everything is forgotten.
-const FORGET: i64 = 24 * 60 * 60;
+pub(super) const FORGET: i64 = 24 * 60 * 60;
 
 /// Seconds to wait after so many failures: 1, 2, 4 … up to a quarter of an hour.
 fn wait(failures: i64) -> i64 {

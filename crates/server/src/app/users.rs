@@ -1,9 +1,11 @@
 //! Users: who can log in, and which roles they have.
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
+use super::role_grants::USER_ROLES;
 use super::{App, Begun, Call, Change, Object, Reason, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::name::Name;
+use crate::domain::text::check_full_name;
 use crate::domain::{Action, Invalid, Role, Time, UserId};
 use crate::identity::{check_strength, one_time_password};
 use serde::{Deserialize, Serialize};
@@ -108,23 +110,6 @@ const LISTING: Listing = Listing {
     newest_first: false,
 };
 
-/// Longest name of a person, in characters.
-const LONGEST_FULL_NAME: usize = 200;
-
-fn check_full_name(text: &str) -> Result<String, Invalid> {
-    let text = text.trim();
-    if text.chars().count() > LONGEST_FULL_NAME || text.chars().any(char::is_control) {
-        return Err(Invalid::field(
-            "full_name",
-            "full-name",
-            format!(
-                "A person's name has at most {LONGEST_FULL_NAME} characters, none of them a control character."
-            ),
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 fn view(row: &Row, roles: BTreeSet<Role>) -> Result<UserView, Refusal> {
     Ok(UserView {
         id: super::id(row, "id")?,
@@ -138,24 +123,11 @@ fn view(row: &Row, roles: BTreeSet<Role>) -> Result<UserView, Refusal> {
     })
 }
 
-/// The roles in rows of a column `role`. One that this program does not know gives nothing.
-pub(super) fn roles_of(rows: &[Row]) -> Result<BTreeSet<Role>, Refusal> {
-    let mut roles = BTreeSet::new();
-    for row in rows {
-        roles.extend(Role::parse(&row.text("role")?));
-    }
-    Ok(roles)
-}
-
 fn one(id: UserId) -> Statement<'static> {
     Statement::new(
         "SELECT id, name, full_name, must_change, disabled, created_at, revision FROM users WHERE id = $1",
     )
     .bind(id.to_string())
-}
-
-fn roles_statement(id: UserId) -> Statement<'static> {
-    Statement::new("SELECT role FROM user_roles WHERE user_id = $1").bind(id.to_string())
 }
 
 impl App {
@@ -174,7 +146,7 @@ impl App {
         let (statement, asked) = LISTING.page(&page, conditions)?;
         let mut users = asked.answer(self.db.all(statement).await?, |row| view(row, BTreeSet::new()))?;
         for user in &mut users.items {
-            user.roles = roles_of(&self.db.all(roles_statement(user.id)).await?)?;
+            user.roles = USER_ROLES.of(&self.db, user.id).await?;
         }
         Ok(users)
     }
@@ -183,7 +155,7 @@ impl App {
     pub async fn user(&self, call: &Call, id: UserId) -> Result<UserView, Refusal> {
         call.may(Action::GetUser)?;
         let row = self.db.optional(one(id)).await?.ok_or_else(|| Refusal::missing("user", id))?;
-        view(&row, roles_of(&self.db.all(roles_statement(id)).await?)?)
+        view(&row, USER_ROLES.of(&self.db, id).await?)
     }
 
     /// Makes a user.
@@ -191,7 +163,7 @@ impl App {
         call.may(Action::CreateUser)?;
         let mut invalid = Invalid::new();
         let name = invalid.take(Name::check("name", &new.name));
-        let full_name = invalid.take(check_full_name(&new.full_name));
+        let full_name = invalid.take(check_full_name("full_name", &new.full_name));
         if let Some(password) = &new.password {
             invalid.take(check_strength("password", password, &new.name));
         }
@@ -233,7 +205,8 @@ impl App {
         call.may(Action::UpdateUser)?;
         let mut invalid = Invalid::new();
         let name = wanted.name.as_deref().and_then(|name| invalid.take(Name::check("name", name)));
-        let full_name = wanted.full_name.as_deref().and_then(|name| invalid.take(check_full_name(name)));
+        let full_name =
+            wanted.full_name.as_deref().and_then(|name| invalid.take(check_full_name("full_name", name)));
         invalid.finish()?;
 
         let mut change = self.begin(call).await?;
@@ -254,7 +227,7 @@ impl App {
         }
         if let Some(roles) = &wanted.roles {
             after.roles.clone_from(roles);
-            set_roles(&mut change, id, roles).await?;
+            USER_ROLES.set(&mut change, id, roles).await?;
         }
         change
             .execute(
@@ -391,7 +364,7 @@ async fn insert(
             .bind(user.revision),
         )
         .await?;
-    set_roles(change, user.id, roles).await?;
+    USER_ROLES.set(change, user.id, roles).await?;
     Ok(user)
 }
 
@@ -408,24 +381,10 @@ async fn refuse_taken(change: &mut Change<'_>, name: &Name) -> Result<(), Refusa
     }
 }
 
-async fn set_roles(change: &mut Change<'_>, id: UserId, roles: &BTreeSet<Role>) -> Result<(), Refusal> {
-    change.execute(Statement::new("DELETE FROM user_roles WHERE user_id = $1").bind(id.to_string())).await?;
-    for role in roles {
-        change
-            .execute(
-                Statement::new("INSERT INTO user_roles (user_id, role) VALUES ($1, $2)")
-                    .bind(id.to_string())
-                    .bind(role.as_str()),
-            )
-            .await?;
-    }
-    Ok(())
-}
-
 /// The user inside a change, refused when it is not the one that the caller looked at.
 async fn look(change: &mut Change<'_>, id: UserId, revision: Option<i64>) -> Result<UserView, Refusal> {
     let row = change.optional(one(id)).await?.ok_or_else(|| Refusal::missing("user", id))?;
-    let roles = roles_of(&change.all(roles_statement(id)).await?)?;
+    let roles = USER_ROLES.seen_by(change, id).await?;
     let user = view(&row, roles)?;
     if revision.is_some_and(|revision| revision != user.revision) {
         return Err(Refusal::stale("user"));

@@ -112,30 +112,25 @@ impl Statement<'_> {
     }
 }
 
-impl Bound {
-    pub(super) fn sqlite(self) -> Query<'static, Sqlite, SqliteArguments> {
-        let mut query = sqlx::query(AssertSqlSafe(self.sql));
-        for value in self.values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Integer(number) => query.bind(number),
-                Value::Boolean(truth) => query.bind(truth),
-                Value::Bytes(bytes) => query.bind(bytes),
-            };
+/// Makes the query of one database; the types differ, what is done does not.
+macro_rules! query {
+    ($name:ident, $database:ty, $arguments:ty) => {
+        pub(super) fn $name(self) -> Query<'static, $database, $arguments> {
+            let mut query = sqlx::query(AssertSqlSafe(self.sql));
+            for value in self.values {
+                query = match value {
+                    Value::Text(text) => query.bind(text),
+                    Value::Integer(number) => query.bind(number),
+                    Value::Boolean(truth) => query.bind(truth),
+                    Value::Bytes(bytes) => query.bind(bytes),
+                };
+            }
+            query
         }
-        query
-    }
+    };
+}
 
-    pub(super) fn postgres(self) -> Query<'static, Postgres, PgArguments> {
-        let mut query = sqlx::query(AssertSqlSafe(self.sql));
-        for value in self.values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Integer(number) => query.bind(number),
-                Value::Boolean(truth) => query.bind(truth),
-                Value::Bytes(bytes) => query.bind(bytes),
-            };
-        }
-        query
-    }
+impl Bound {
+    query!(sqlite, Sqlite, SqliteArguments);
+    query!(postgres, Postgres, PgArguments);
 }

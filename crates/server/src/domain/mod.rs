@@ -7,6 +7,7 @@ pub mod id;
 pub mod invalid;
 pub mod name;
 pub mod role;
+pub mod text;
 pub mod time;
 
 pub use action::Action;

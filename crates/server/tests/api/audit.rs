@@ -46,7 +46,7 @@ async fn every_change_leaves_who_did_what_and_why(rig: Rig) {
 async fn what_is_for_administrators_is_not_shown_to_others(rig: Rig) {
     rig.become_administrator().await;
     let ann = rig.user("Ann", &["read-only"]).await;
-    rig.ask_with(Method::PATCH, "/settings", json!({ "task_retention_days": 30 }), &[("if-match", "*")])
+    rig.ask_with(Method::PATCH, "/settings", json!({ "audit_retention_days": 60 }), &[("if-match", "*")])
         .await
         .ok();
     let seen = rig.ask_as(&ann, Method::GET, "/audit", Value::Null, &[]).await.ok();

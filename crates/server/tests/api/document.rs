@@ -22,7 +22,7 @@ pub(crate) fn operations() -> Vec<(String, String, String)> {
 fn the_committed_document_is_the_one_of_the_program() {
     let document = server::api::document().to_pretty_json().unwrap() + "\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../openapi/v1.json");
-    if std::env::var_os("LAMINA_UPDATE").is_some() {
+    if std::env::var_os("LAMINA_UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, &document).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();

@@ -120,7 +120,7 @@ async fn a_creating_call_is_done_once_for_each_key(rig: Rig) {
     let new = json!({ "name": "Carl", "password": PASSWORD });
     let key = [("idempotency-key", "c1")];
     let asked = (0..8).map(|_| rig.ask_with(Method::POST, "/users", new.clone(), &key));
-    let answers = futures::future::join_all(asked).await;
+    let answers = futures_util::future::join_all(asked).await;
     let mut ids: Vec<String> =
         answers.into_iter().map(|answer| answer.created().body["user"]["id"].to_string()).collect();
     ids.dedup();

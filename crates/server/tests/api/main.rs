@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod database;
 mod document;
+mod housekeeping;
 mod identity;
 mod lists;
 mod permissions;

@@ -42,13 +42,13 @@ fn matrix() -> String {
 #[test]
 fn the_committed_matrix_is_the_one_of_the_program() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/permissions.txt");
-    if std::env::var_os("LAMINA_UPDATE").is_some() {
+    if std::env::var_os("LAMINA_UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, matrix()).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == matrix(),
-        "who may do what has changed; run with LAMINA_UPDATE=1 and read the difference:\n{}",
+        "who may do what has changed; run with LAMINA_UPDATE_SNAPSHOTS=1 and read the difference:\n{}",
         matrix()
     );
 }

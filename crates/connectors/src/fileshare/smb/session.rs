@@ -92,7 +92,7 @@ impl Session {
     }
 
     /// The same, as the library's own calls take it.
-    pub(super) fn library_path(&self, below: &str) -> String {
+    pub(super) fn smb2_path(&self, below: &str) -> String {
         self.path(below).replace('\\', "/")
     }
 

@@ -46,7 +46,7 @@ impl SmbShare {
 
     async fn rename(&self, from: &SharePath, to: &SharePath, replace: bool) -> Result<()> {
         let options = RenameOptions::new().replace_if_exists(replace);
-        let (old, new) = (self.0.library_path(from.as_str()), self.0.library_path(to.as_str()));
+        let (old, new) = (self.0.smb2_path(from.as_str()), self.0.smb2_path(to.as_str()));
         let mut connection = self.0.connection.clone();
         let renamed = self.0.tree.rename_with(&mut connection, &old, &new, options).await;
         renamed.map_err(|error| match error.status() {
@@ -68,7 +68,7 @@ fn if_there<T>(outcome: Result<T>) -> Result<Option<T>> {
 impl Share for SmbShare {
     async fn list(&self, folder: Option<&SharePath>, see: &mut (dyn FnMut(RawEntry) + Send)) -> Result<()> {
         let below = folder.map_or("", SharePath::as_str);
-        let path = self.0.library_path(below);
+        let path = self.0.smb2_path(below);
         let fail = |error| match failure::working(&self.0.place, "listing", below, error) {
             Error::NoDisk { place, .. } => {
                 let place = if below.is_empty() { place } else { format!("folder {below} in {place}") };
@@ -146,14 +146,14 @@ impl Share for SmbShare {
 
     async fn remove(&self, file: &SharePath) -> Result<bool> {
         let mut connection = self.0.connection.clone();
-        let path = self.0.library_path(file.as_str());
+        let path = self.0.smb2_path(file.as_str());
         let removed = self.0.tree.delete_file(&mut connection, &path).await;
         if_there(removed.map_err(self.fail("removing", file))).map(|removed| removed.is_some())
     }
 
     async fn remove_folder(&self, folder: &SharePath) -> Result<bool> {
         let mut connection = self.0.connection.clone();
-        let path = self.0.library_path(folder.as_str());
+        let path = self.0.smb2_path(folder.as_str());
         let removed = self.0.tree.delete_directory(&mut connection, &path).await;
         if_there(removed.map_err(self.fail("removing", folder))).map(|removed| removed.is_some())
     }

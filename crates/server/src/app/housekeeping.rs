@@ -1,0 +1,74 @@
+//! Removing what nobody will ask for again: old audit history, and what has ended.
+
+use super::{App, Refusal, throttle};
+use crate::db::Statement;
+use crate::domain::Time;
+
+/// Seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
+/// Days for which a creating call can be repeated under its key.
+const REPEATABLE_DAYS: i64 = 7;
+/// Days for which a token that has ended is still listed, so that people see why something no longer works.
+const ENDED_TOKEN_DAYS: i64 = 30;
+/// Rows that one statement removes; in between others can write.
+const AT_ONCE: i64 = 1000;
+
+impl App {
+    /// Removes what is older than the settings keep it, and what has ended.
+    ///
+    /// Several servers may do so at once: whichever comes first removes a row.
+    pub async fn keep_house(&self) -> Result<(), Refusal> {
+        let settings = self.settings().await?;
+        let now = self.clock.now();
+        let before_days = |days: i64| now.before_seconds(days * DAY);
+        self.remove_old(
+            "audit history",
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT $2)",
+            before_days(settings.audit_retention_days),
+        )
+        .await?;
+        self.remove_old(
+            "answers to creating calls",
+            "DELETE FROM idempotency WHERE (user_id, key) IN \
+             (SELECT user_id, key FROM idempotency WHERE created_at < $1 LIMIT $2)",
+            before_days(REPEATABLE_DAYS),
+        )
+        .await?;
+        self.remove_old(
+            "sessions",
+            "DELETE FROM sessions WHERE secret_digest IN \
+             (SELECT secret_digest FROM sessions WHERE seen_at < $1 LIMIT $2)",
+            now.before_seconds(settings.session_timeout_minutes * 60),
+        )
+        .await?;
+        self.remove_old(
+            "API tokens",
+            "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE expires_at < $1 LIMIT $2)",
+            before_days(ENDED_TOKEN_DAYS),
+        )
+        .await?;
+        self.remove_old(
+            "failed log-ins",
+            "DELETE FROM login_failures WHERE subject IN \
+             (SELECT subject FROM login_failures WHERE last_at < $1 LIMIT $2)",
+            now.before_seconds(throttle::FORGET),
+        )
+        .await
+    }
+
+    async fn remove_old(&self, what: &str, sql: &'static str, before: Time) -> Result<(), Refusal> {
+        let mut removed = 0;
+        loop {
+            let statement = Statement::new(sql).bind(before.millis()).bind(AT_ONCE);
+            let rows = self.db.execute(statement).await?;
+            removed += rows;
+            if rows == 0 {
+                break;
+            }
+        }
+        if removed > 0 {
+            tracing::info!(what, removed, "removed what was old");
+        }
+        Ok(())
+    }
+}
