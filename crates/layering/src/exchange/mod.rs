@@ -4,7 +4,7 @@
 //! version's record and whose layers are the version's body (a disk or a manifest of changes) and *packs*: contents
 //! of blobs of the store, compressed, of bounded size. Versions share packs.
 //!
-//! [`export`] writes into a layout, [`import`] reads from one, [`listing`] tells what one holds. What is read is hostile:
+//! [`export()`] writes into a layout, [`import()`] reads from one, [`listing`] tells what one holds. What is read is hostile:
 //! sizes are bounded before anything is read, nothing is believed that has not the digest it was announced with, and
 //! symbolic links are not followed ([`layout`]).
 //!
