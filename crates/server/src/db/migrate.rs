@@ -8,13 +8,25 @@ use sqlx::SqlStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use std::borrow::Cow;
 
+macro_rules! step {
+    ($version:literal, $what:literal, $file:literal) => {
+        (
+            $version,
+            $what,
+            include_str!(concat!("../../migrations/sqlite/", $file)),
+            include_str!(concat!("../../migrations/postgres/", $file)),
+        )
+    };
+}
+
 /// Every step: version, what it is for, for SQLite, for PostgreSQL.
-const STEPS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "identity, settings and audit",
-    include_str!("../../migrations/sqlite/0001_identity.sql"),
-    include_str!("../../migrations/postgres/0001_identity.sql"),
-)];
+const STEPS: &[(i64, &str, &str, &str)] = &[
+    step!(1, "identity, settings and audit", "0001_identity.sql"),
+    step!(2, "icons and connector configurations", "0002_places.sql"),
+    step!(3, "layers and versions", "0003_layers.sql"),
+    step!(4, "templates and images", "0004_templates.sql"),
+    step!(5, "tasks", "0005_tasks.sql"),
+];
 
 /// The newest version of the tables that this program knows.
 fn newest() -> i64 {

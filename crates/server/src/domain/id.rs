@@ -86,6 +86,20 @@ ids! {
     TokenId;
     /// Identifies an entry of the audit history.
     AuditId;
+    /// Identifies an icon.
+    IconId;
+    /// Identifies a connector configuration.
+    ConfigurationId;
+    /// Identifies a layer.
+    LayerId;
+    /// Identifies a layer version.
+    VersionId;
+    /// Identifies an image template.
+    TemplateId;
+    /// Identifies a published image.
+    ImageId;
+    /// Identifies a task.
+    TaskId;
 }
 
 fn parse(text: &str) -> Result<Uuid, NotAnId> {

@@ -11,7 +11,10 @@ pub mod text;
 pub mod time;
 
 pub use action::Action;
-pub use id::{AuditId, GroupId, NotAnId, TokenId, UserId};
+pub use id::{
+    AuditId, ConfigurationId, GroupId, IconId, ImageId, LayerId, NotAnId, TaskId, TemplateId, TokenId, UserId,
+    VersionId,
+};
 pub use invalid::{FieldError, Invalid};
 pub use role::{Role, Roles};
 pub use time::Time;
