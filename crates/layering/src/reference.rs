@@ -11,6 +11,7 @@ const MAX_NAME: usize = 100;
 /// What a layer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum LayerKind {
     /// An operating system disk, the base of everything.
     Os,

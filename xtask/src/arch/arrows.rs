@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("layering", &["disk", "hive", "ntfs-volume", "operation", "store", "volume"]),
     ("worker", &["disk", "hive", "layering", "ntfs-volume", "operation", "store", "volume"]),
     // disk: requests carry the names of image formats, which the command line parses
-    ("server", &["operation"]),
+    ("server", &["connectors", "disk", "layering", "operation", "worker"]),
     ("lamina", &["disk", "layering", "operation", "server", "worker"]),
     // builds where the libraries of the others cannot be built yet; hive makes the demo's and the bench's hives
     ("xtask", &["hive"]),

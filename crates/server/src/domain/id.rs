@@ -28,6 +28,11 @@ macro_rules! ids {
             pub fn new() -> $name {
                 $name(Uuid::now_v7())
             }
+
+            /// The identifier of this number.
+            pub const fn from_u128(number: u128) -> $name {
+                $name(Uuid::from_u128(number))
+            }
         }
 
         impl FromStr for $name {

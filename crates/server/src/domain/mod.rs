@@ -3,8 +3,10 @@
 //! What a person or program sends is checked here, once, and every complaint names the field it is about.
 
 pub mod action;
+pub mod icon;
 pub mod id;
 pub mod invalid;
+pub mod layer;
 pub mod name;
 pub mod role;
 pub mod text;
@@ -12,8 +14,8 @@ pub mod time;
 
 pub use action::Action;
 pub use id::{
-    AuditId, ConfigurationId, GroupId, IconId, ImageId, LayerId, NotAnId, TaskId, TemplateId, TokenId, UserId,
-    VersionId,
+    AuditId, ConfigurationId, GroupId, IconId, ImageId, LayerId, NotAnId, TaskId, TemplateId, TokenId,
+    UserId, VersionId,
 };
 pub use invalid::{FieldError, Invalid};
 pub use role::{Role, Roles};
