@@ -14,5 +14,6 @@ pub mod db;
 pub mod domain;
 pub mod identity;
 mod serve;
+pub mod tasks;
 
-pub use serve::{Config, ServeError, Server};
+pub use serve::{Config, EngineProcess, ServeError, Server};

@@ -1,10 +1,11 @@
 //! Starting and stopping the server.
 
 use crate::api;
+use crate::app::engine::{Engine, OwnProcessEngine, ProcessEngine, blocking, prepare_store};
 use crate::app::{App, Refusal};
 use crate::db::{Db, DbError};
 use crate::domain::time::SystemClock;
-use operation::Explain;
+use operation::{Explain, Failure};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +13,16 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use worker::process::Worker;
 
 /// How often what is old is removed.
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Tasks that are carried out at the same time.
+const TASKS_AT_ONCE: usize = 4;
+/// How long the server waits for steps that are under way when it stops.
+const LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -23,8 +31,19 @@ pub struct Config {
     pub directory: PathBuf,
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Who carries out engine jobs.
+    pub engine: EngineProcess,
     /// The database's URL; without one the embedded database in [`directory`](Config::directory).
     pub database: Option<String>,
+}
+
+/// Who carries out engine jobs.
+#[derive(Debug, Clone)]
+pub enum EngineProcess {
+    /// A process of its own for each, which may crash without harm to the server.
+    Worker(Worker),
+    /// The server itself; for tests.
+    Server,
 }
 
 /// Why the server does not start.
@@ -57,6 +76,9 @@ pub enum ServeError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The store cannot be made.
+    #[error("the store cannot be made: {}", .0.message)]
+    Store(Failure),
     /// The first administrator cannot be made.
     #[error("the first administrator cannot be made")]
     FirstAdministrator(#[source] Refusal),
@@ -72,6 +94,7 @@ impl Explain for ServeError {
             ServeError::Listen { .. } => "server-listen",
             ServeError::PlainHttp { .. } => "server-plain-http",
             ServeError::Database(error) => error.code(),
+            ServeError::Store(_) => "server-store",
             ServeError::FirstAdministrator(_) => "server-first-administrator",
             ServeError::Stopped(_) => "server-stopped",
         }
@@ -87,6 +110,7 @@ impl Explain for ServeError {
                 Some("Listen on 127.0.0.1, behind a proxy that speaks TLS.".to_owned())
             }
             ServeError::Database(error) => error.hint(),
+            ServeError::Store(failure) => failure.hint.clone(),
             ServeError::FirstAdministrator(_) | ServeError::Stopped(_) => None,
         }
     }
@@ -113,7 +137,15 @@ impl Server {
             .map_err(|source| ServeError::Directory { path: config.directory.clone(), source })?;
         let embedded = || format!("sqlite:{}", config.directory.join("lamina.db").display());
         let db = Db::open(&config.database.clone().unwrap_or_else(embedded)).await?;
-        let app = App::new(db, Arc::new(SystemClock));
+        let store = config.directory.join("store");
+        let engine: Arc<dyn Engine> = match &config.engine {
+            EngineProcess::Worker(worker) => Arc::new(ProcessEngine::new(worker.clone(), store.clone())),
+            EngineProcess::Server => Arc::new(OwnProcessEngine::new(store.clone())),
+        };
+        let preparing = Arc::clone(&engine);
+        blocking(move || prepare_store(&*preparing, &store)).await.map_err(ServeError::Store)?;
+        let scratch = config.directory.join("scratch");
+        let app = App::new(db, Arc::new(SystemClock), engine, scratch);
         let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
         let taken = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
@@ -130,8 +162,14 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let service = api::router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let house = tokio::spawn(keep_house(self.app.clone()));
+        let stopping = CancellationToken::new();
+        let tasks = tokio::spawn(self.app.runner(TASKS_AT_ONCE).run(stopping.clone()));
         let served = axum::serve(self.listener, service).with_graceful_shutdown(stop).await;
         house.abort();
+        stopping.cancel();
+        if tokio::time::timeout(LAST_STEPS, tasks).await.is_err() {
+            tracing::warn!("a step of a task did not end; the next server repeats it");
+        }
         self.app.db().close().await;
         served.map_err(ServeError::Stopped)
     }

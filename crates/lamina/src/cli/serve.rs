@@ -4,13 +4,14 @@ use super::FAILED;
 use crate::printer::Printer;
 use clap::{Args, ValueEnum};
 use operation::Failure;
-use server::{Config, ServeError, Server};
+use server::{Config, EngineProcess, ServeError, Server};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use worker::process::Worker;
 
 /// Start the server.
 ///
@@ -44,7 +45,8 @@ enum LogFormat {
 /// Serves until it is interrupted, and gives the exit status.
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     start_log(args.log);
-    let config = Config { directory: args.dir, listen: args.listen, database: args.database };
+    let engine = EngineProcess::Worker(Worker::this_program());
+    let config = Config { directory: args.dir, listen: args.listen, database: args.database, engine };
     let served = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -5,7 +5,7 @@ CREATE TABLE tasks (
     id           TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     kind         TEXT COLLATE "C" NOT NULL,                                -- which saga
     title        TEXT COLLATE "C" NOT NULL,
-    state        TEXT COLLATE "C" NOT NULL,                                -- queued, running, stopping, action-required, done, failed, stopped
+    state        TEXT COLLATE "C" NOT NULL,                                -- queued, running, action-required, done, failed, stopped
     object_kind  TEXT COLLATE "C" NOT NULL,
     object_id    TEXT COLLATE "C" NOT NULL,
     object_name  TEXT COLLATE "C" NOT NULL,
@@ -19,6 +19,7 @@ CREATE TABLE tasks (
     address      TEXT COLLATE "C" NOT NULL,
     saga         TEXT COLLATE "C" NOT NULL,                                -- its steps and parameters; JSON
     stop_asked   BOOLEAN NOT NULL,
+    committed    BOOLEAN NOT NULL,                             -- past the point of no return
     generation   BIGINT NOT NULL,
     holder       TEXT COLLATE "C",                                         -- the server that carries it out
     lease_until  BIGINT NOT NULL,
@@ -26,12 +27,12 @@ CREATE TABLE tasks (
     created_at   BIGINT NOT NULL,
     started_at   BIGINT,
     ended_at     BIGINT,
-    changed      BIGINT NOT NULL                               -- rises with every change of any task; events follow it
+    changed_at   BIGINT NOT NULL
 );
 CREATE INDEX tasks_state ON tasks (state, created_at, id);
 CREATE INDEX tasks_created ON tasks (created_at, id);
 CREATE INDEX tasks_object ON tasks (object_kind, object_id, created_at);
-CREATE INDEX tasks_changed ON tasks (changed);
+CREATE INDEX tasks_changed ON tasks (changed_at, id);
 
 -- The steps as people see them.
 CREATE TABLE subtasks (
@@ -61,3 +62,15 @@ CREATE TABLE task_log (
     text    TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (task_id, number)
 );
+
+-- What could not be cleaned up when it was to be; tried again until it is.
+CREATE TABLE leftovers (
+    id         TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    task_id    TEXT COLLATE "C" NOT NULL,                                  -- no reference: it outlives the task
+    what       TEXT COLLATE "C" NOT NULL,                                  -- JSON
+    failure    TEXT COLLATE "C" NOT NULL,                                  -- of the last try; JSON
+    tries      BIGINT NOT NULL,
+    next_at    BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX leftovers_next ON leftovers (next_at);

@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod sessions;
 mod settings;
+mod tasks;
 mod tokens;
 mod users;
 
@@ -86,6 +87,11 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(groups::list_groups, groups::create_group))
         .routes(routes!(groups::get_group, groups::update_group, groups::delete_group))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(tasks::list_tasks))
+        .routes(routes!(tasks::get_task))
+        .routes(routes!(tasks::list_task_log))
+        .routes(routes!(tasks::stop_task))
+        .routes(routes!(tasks::stop_tasks))
         .routes(routes!(settings::get_settings, settings::update_settings))
 }
 

@@ -6,6 +6,8 @@ use crate::domain::{Action, AuditId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A change under way. Dropped before it is committed it has never been.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub struct Change<'c> {
     now: Time,
     audited: bool,
     idempotency: Option<(String, String)>,
+    wake: Option<Arc<Notify>>,
 }
 
 /// How a creating call begins.
@@ -30,7 +33,7 @@ impl App {
     /// Begins a change.
     pub async fn begin<'c>(&self, call: &'c Call) -> Result<Change<'c>, Refusal> {
         let tx = self.db.begin_change().await?;
-        Ok(Change { tx, call, now: self.clock.now(), audited: false, idempotency: None })
+        Ok(Change { tx, call, now: self.clock.now(), audited: false, idempotency: None, wake: None })
     }
 
     /// Begins a change that creates something, which is done once for each key that the caller chooses.
@@ -126,7 +129,21 @@ impl Change<'_> {
         if !self.audited {
             return Err(Refusal::internal("a change would have left no row in the audit history"));
         }
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await?;
+        if let Some(wake) = self.wake {
+            wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Wakes who carries out tasks once the change has been made.
+    pub(super) fn wake(&mut self, wake: Arc<Notify>) {
+        self.wake = Some(wake);
+    }
+
+    /// Who asks for the change.
+    pub(super) fn call(&self) -> &Call {
+        self.call
     }
 
     /// Keeps the answer for who asks again under the same key. It holds no secret.

@@ -18,6 +18,7 @@ impl App {
     ///
     /// Several servers may do so at once: whichever comes first removes a row.
     pub async fn keep_house(&self) -> Result<(), Refusal> {
+        self.clear_leftovers().await?;
         let settings = self.settings().await?;
         let now = self.clock.now();
         let before_days = |days: i64| now.before_seconds(days * DAY);

@@ -6,13 +6,16 @@
 pub mod audit;
 mod call;
 mod change;
+pub mod engine;
 pub mod groups;
 mod housekeeping;
 pub mod list;
 mod refusal;
 mod role_grants;
+mod sagas;
 pub mod sessions;
 pub mod settings;
+pub mod tasks;
 mod throttle;
 pub mod tokens;
 pub mod users;
@@ -26,8 +29,12 @@ use crate::db::{Db, Row};
 use crate::domain::NotAnId;
 use crate::domain::time::Clock;
 use crate::identity::Passwords;
+use crate::tasks::{Book, Patience, Runner};
+use engine::Engine;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The application: everything that an action needs.
 #[derive(Debug, Clone)]
@@ -35,12 +42,33 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) passwords: Passwords,
+    pub(crate) engine: Arc<dyn Engine>,
+    /// Where tasks keep files while they work.
+    pub(crate) scratch: PathBuf,
+    pub(crate) book: Arc<Book<App>>,
+    pub(crate) wake: Arc<Notify>,
 }
 
 impl App {
     /// The application on a database that is open.
-    pub fn new(db: Db, clock: Arc<dyn Clock>) -> App {
-        App { db, clock, passwords: Passwords::new() }
+    pub fn new(db: Db, clock: Arc<dyn Clock>, engine: Arc<dyn Engine>, scratch: PathBuf) -> App {
+        let book = Arc::new(sagas::book());
+        App { db, clock, passwords: Passwords::new(), engine, scratch, book, wake: Arc::new(Notify::new()) }
+    }
+
+    /// What carries out this application's tasks.
+    pub(crate) fn runner(&self, most: usize) -> Arc<Runner<App>> {
+        let (book, wake) = (Arc::clone(&self.book), Arc::clone(&self.wake));
+        let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
+        Arc::new(Runner::new(self.clone(), book, db, clock, wake, Patience::default(), most))
+    }
+
+    /// The connector of a configuration.
+    pub(crate) async fn connect(
+        &self,
+        _id: crate::domain::ConfigurationId,
+    ) -> Result<Arc<dyn ::connectors::Connector>, Refusal> {
+        Err(Refusal::internal("merge"))
     }
 
     /// The database.

@@ -42,6 +42,12 @@ pub enum DbError {
         /// Why.
         source: serde_json::Error,
     },
+    /// What is stored in a column was not written by this program.
+    #[error("the database column {column} holds something that this program did not write")]
+    Foreign {
+        /// Which.
+        column: &'static str,
+    },
     /// Something with this name or key exists, or is still referred to.
     #[error("a rule of the database was broken: {constraint}")]
     Constraint {
@@ -94,7 +100,7 @@ impl Explain for DbError {
             DbError::File { .. } => "database-file",
             DbError::Newer { .. } => "database-newer",
             DbError::Migrate(_) => "database-migration",
-            DbError::Content { .. } => "database-content",
+            DbError::Content { .. } | DbError::Foreign { .. } => "database-content",
             DbError::Constraint { .. } => "database-constraint",
             DbError::Sql(_) => "database-unavailable",
         }
@@ -112,7 +118,9 @@ impl Explain for DbError {
             DbError::Migrate(_) => {
                 "Nothing was changed. Restore a backup, or report this with the text above."
             }
-            DbError::Content { .. } => "Restore a backup; `lamina doctor` tells what else is affected.",
+            DbError::Content { .. } | DbError::Foreign { .. } => {
+                "Restore a backup; `lamina doctor` tells what else is affected."
+            }
             DbError::Constraint { .. } => return None,
             DbError::Sql(_) => "Check that the database runs and that its disk is not full, then try again.",
         };

@@ -134,6 +134,14 @@ impl Db {
         }
     }
 
+    /// Begins a transaction that others need not wait for, except on SQLite, which has one writer.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        match self {
+            Db::Sqlite { .. } => self.begin_change().await,
+            Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await?)),
+        }
+    }
+
     /// Runs one statement by itself and gives the number of rows that it changed.
     pub async fn execute(&self, statement: Statement<'_>) -> Result<u64, DbError> {
         match self {

@@ -87,6 +87,16 @@ actions! {
     DeleteGroup "delete_group" Change Administer;
     /// Read the audit history.
     ListAudit "list_audit" Read Look;
+    /// List tasks.
+    ListTasks "list_tasks" Read Look;
+    /// See a task.
+    GetTask "get_task" Read Look;
+    /// Read a task's log.
+    ListTaskLog "list_task_log" Read Look;
+    /// Ask a task to stop; its owner and administrators may.
+    StopTask "stop_task" Change Look;
+    /// Ask several tasks to stop: one's own, or for administrators any.
+    StopTasks "stop_tasks" Change Look;
     /// Read the settings.
     GetSettings "get_settings" Read Administer;
     /// Change settings.

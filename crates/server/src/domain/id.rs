@@ -29,6 +29,11 @@ macro_rules! ids {
                 $name(Uuid::now_v7())
             }
 
+            /// The identifier as a UUID.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
             /// The identifier of this number.
             pub const fn from_u128(number: u128) -> $name {
                 $name(Uuid::from_u128(number))

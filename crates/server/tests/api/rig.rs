@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use server::{Config, Server};
+use server::{Config, EngineProcess, Server};
 use std::net::SocketAddr;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -81,6 +81,7 @@ impl Rig {
             directory: directory.path().join("lamina"),
             listen: "127.0.0.1:0".parse().unwrap(),
             database,
+            engine: EngineProcess::Server,
         };
         let server = Server::start(&config).await.unwrap();
         let mut rig = Rig {

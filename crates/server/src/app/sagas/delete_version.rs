@@ -1,0 +1,135 @@
+//! Deleting a version: out of the store, its packaging disk if it has one, and then the version itself.
+
+use super::leftover::Leftover;
+use super::work::{self, VersionInStore};
+use crate::app::App;
+use crate::domain::ConfigurationId;
+use crate::domain::layer::VersionState;
+use crate::tasks::{At, Saga, Stage, Step};
+use async_trait::async_trait;
+use connectors::DiskName;
+use operation::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The saga's name.
+pub(in crate::app) const DELETE_VERSION: &str = "delete-version";
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::app) struct DeleteVersion {
+    /// The version.
+    pub(in crate::app) version: VersionInStore,
+    /// The state that it had.
+    pub(in crate::app) was: VersionState,
+    /// Its packaging disk, if it has one: where and under which name.
+    pub(in crate::app) disk: Option<(ConfigurationId, DiskName)>,
+}
+
+pub(super) fn saga() -> Saga<App> {
+    Saga {
+        name: DELETE_VERSION,
+        steps: vec![Arc::new(Begin), Arc::new(Remove), Arc::new(DeleteDisk), Arc::new(Forget)],
+    }
+}
+
+fn parameters(at: &At<'_, App>) -> Result<DeleteVersion, Failure> {
+    at.parameters()
+}
+
+struct Begin;
+
+#[async_trait]
+impl Step<App> for Begin {
+    fn name(&self) -> &'static str {
+        "begin"
+    }
+
+    fn title(&self) -> &'static str {
+        "Take the version out of use"
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        work::change(at, &[work::set_state(parameters(at)?.version.version, "deleting")]).await?;
+        Ok(Value::Null)
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        let parameters = parameters(at)?;
+        work::change(at, &[work::set_state(parameters.version.version, parameters.was.as_str())]).await
+    }
+}
+
+struct Remove;
+
+#[async_trait]
+impl Step<App> for Remove {
+    fn name(&self) -> &'static str {
+        "remove"
+    }
+
+    fn title(&self) -> &'static str {
+        "Remove the version from the store"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Commit
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        work::remove_stored(at.env, &parameters(at)?.version.reference()).await?;
+        Ok(Value::Null)
+    }
+}
+
+struct DeleteDisk;
+
+#[async_trait]
+impl Step<App> for DeleteDisk {
+    fn name(&self) -> &'static str {
+        "delete-disk"
+    }
+
+    fn title(&self) -> &'static str {
+        "Delete the packaging machine and its disk"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        if let Some((configuration, disk)) = parameters(at)?.disk {
+            work::delete_packaging_disk(at.env, configuration, &disk).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let Some((configuration, disk)) = parameters(at)?.disk else { return Ok(true) };
+        work::leave(at, Leftover::PackagingDisk { configuration, disk }, failure).await
+    }
+}
+
+struct Forget;
+
+#[async_trait]
+impl Step<App> for Forget {
+    fn name(&self) -> &'static str {
+        "forget"
+    }
+
+    fn title(&self) -> &'static str {
+        "Forget the version"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        work::change(at, &work::remove_version(&parameters(at)?.version)).await?;
+        Ok(Value::Null)
+    }
+}

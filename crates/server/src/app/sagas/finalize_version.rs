@@ -1,0 +1,288 @@
+//! Turning what a person has installed into the version. The captured version is the point of no return.
+
+use super::leftover::Leftover;
+use super::work::{self, FetchedDisk, VersionInStore};
+use crate::app::App;
+use crate::db::Statement;
+use crate::domain::ConfigurationId;
+use crate::domain::layer::PlatformTypes;
+use crate::tasks::{At, Saga, Stage, Step};
+use async_trait::async_trait;
+use connectors::{DiskName, MachineState, Usage};
+use layering::report::{CompositeSpec, Summary, VersionSpec};
+use layering::request::CaptureRequest;
+use operation::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+use worker::{Job, Outcome};
+
+/// The saga's name.
+pub(in crate::app) const FINALIZE_VERSION: &str = "finalize-version";
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::app) struct FinalizeVersion {
+    /// The version.
+    pub(in crate::app) version: VersionInStore,
+    /// What the packaging disk contained, by references of the store.
+    pub(in crate::app) composite: CompositeSpec,
+    /// What a platform layer is for.
+    pub(in crate::app) platform: Option<PlatformTypes>,
+    /// Most bytes that the version may add.
+    pub(in crate::app) max_bytes: u64,
+    /// Where the disk is.
+    pub(in crate::app) configuration: ConfigurationId,
+    /// Its name there.
+    pub(in crate::app) disk: DiskName,
+    /// Why findings of the integrity check are overridden.
+    pub(in crate::app) override_reason: Option<String>,
+    /// The OS version that it was made on, to be remembered.
+    pub(in crate::app) os_version: String,
+}
+
+pub(super) fn saga() -> Saga<App> {
+    Saga {
+        name: FINALIZE_VERSION,
+        steps: vec![
+            Arc::new(MachineOff),
+            Arc::new(Fetch),
+            Arc::new(Capture),
+            Arc::new(Record),
+            Arc::new(Release),
+            Arc::new(DeleteDisk),
+        ],
+    }
+}
+
+fn parameters(at: &At<'_, App>) -> Result<FinalizeVersion, Failure> {
+    at.parameters()
+}
+
+struct MachineOff;
+
+#[async_trait]
+impl Step<App> for MachineOff {
+    fn name(&self) -> &'static str {
+        "machine-off"
+    }
+
+    fn title(&self) -> &'static str {
+        "See that the packaging machine is off"
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let connector = work::connector(at.env, parameters.configuration).await?;
+        let disk = &parameters.disk;
+        let in_use = |how: String| Failure {
+            code: "packaging-machine-on".to_owned(),
+            message: format!("The packaging disk {disk} is in use: {how}."),
+            hint: Some("Run Shutdown For Finalize on the packaging machine, then finalize again.".to_owned()),
+        };
+        match connector.machine_state(disk).await.map_err(work::connector_failed)? {
+            MachineState::Running => return Err(in_use("its machine runs".to_owned())),
+            MachineState::Off | MachineState::Absent | MachineState::NotManaged => {}
+        }
+        let found = connector.locate(disk).await.map_err(work::connector_failed)?.ok_or_else(|| Failure {
+            code: "disk-not-found".to_owned(),
+            message: format!("The packaging disk {disk} is not there."),
+            hint: Some("Put it back under this name, or delete the version.".to_owned()),
+        })?;
+        match found.usage {
+            Usage::InUse(how) => Err(in_use(how)),
+            Usage::NotSeen => Ok(Value::Null),
+        }
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        // What went wrong is for the person at the packaging machine to put right, and then to finalize again.
+        let version = parameters(at)?.version.version;
+        work::change(at, &[work::set_state(version, "packaging")]).await
+    }
+}
+
+struct Fetch;
+
+#[async_trait]
+impl Step<App> for Fetch {
+    fn name(&self) -> &'static str {
+        "fetch"
+    }
+
+    fn title(&self) -> &'static str {
+        "Get the packaging disk"
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        Ok(serde_json::json!(work::fetch(at, parameters.configuration, &parameters.disk).await?))
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        work::release(at, parameters(at)?.configuration).await
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let configuration = parameters(at)?.configuration;
+        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
+    }
+}
+
+struct Capture;
+
+#[async_trait]
+impl Step<App> for Capture {
+    fn name(&self) -> &'static str {
+        "capture"
+    }
+
+    fn title(&self) -> &'static str {
+        "Check the disk and capture what changed"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Commit
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let fetched: FetchedDisk = at.output("fetch")?;
+        let summary = match work::stored(at, &parameters.version.reference()).await? {
+            // This step was done before, and the server died before that was written down.
+            Some(summary) => summary,
+            None => {
+                let request = CaptureRequest {
+                    composite: parameters.composite.clone(),
+                    disk: fetched.path.clone(),
+                    version: VersionSpec {
+                        kind: parameters.version.kind,
+                        name: parameters.version.store_name.clone(),
+                        version: parameters.version.store_version.clone(),
+                        max_size: Some(parameters.max_bytes),
+                        platform: parameters.platform,
+                    },
+                    trust_metadata: false,
+                    allow_backing: false,
+                    override_reason: parameters.override_reason.clone(),
+                };
+                let Outcome::Capture(report) = work::engine(at, Job::Capture(request)).await? else {
+                    return Err(work::other_outcome());
+                };
+                work::log_warnings(at, &report.warnings);
+                report.version
+            }
+        };
+        // Before the point of no return is passed: what was captured must be what is on the disk.
+        work::refuse_changed(at, parameters.configuration, &parameters.disk, &fetched).await?;
+        Ok(serde_json::json!(summary))
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        work::remove_stored(at.env, &parameters(at)?.version.reference()).await
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let reference = parameters(at)?.version.reference();
+        work::leave(at, Leftover::Stored { reference }, failure).await
+    }
+}
+
+struct Record;
+
+#[async_trait]
+impl Step<App> for Record {
+    fn name(&self) -> &'static str {
+        "record"
+    }
+
+    fn title(&self) -> &'static str {
+        "Make the version deployable"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let summary: Summary = at.output("capture")?;
+        let version = parameters.version.version.to_string();
+        let provenance = serde_json::json!({
+            "os_version": parameters.os_version,
+            "composite": parameters.composite,
+            "override_reason": parameters.override_reason,
+            "task": at.task.id,
+        });
+        let deployable = Statement::new(
+            "UPDATE versions SET state = 'deployable', added_bytes = $2, digest = $3, provenance = $4, \
+             revision = revision + 1 WHERE id = $1",
+        )
+        .bind(version.as_str())
+        .bind(i64::try_from(summary.size).unwrap_or(i64::MAX))
+        .bind(summary.id)
+        .bind(provenance.to_string());
+        // The version stands alone now: what it was made of may be deleted.
+        let packaging = Statement::new("DELETE FROM packagings WHERE version_id = $1").bind(version.as_str());
+        let described = Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
+            .bind(at.task.id.to_string())
+            .bind("The layer version has been captured. It is deployable.");
+        work::change(at, &[deployable, packaging, described]).await?;
+        Ok(Value::Null)
+    }
+}
+
+struct Release;
+
+#[async_trait]
+impl Step<App> for Release {
+    fn name(&self) -> &'static str {
+        "release"
+    }
+
+    fn title(&self) -> &'static str {
+        "Let go of the packaging disk"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        work::release(at, parameters(at)?.configuration).await?;
+        Ok(Value::Null)
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let configuration = parameters(at)?.configuration;
+        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
+    }
+}
+
+struct DeleteDisk;
+
+#[async_trait]
+impl Step<App> for DeleteDisk {
+    fn name(&self) -> &'static str {
+        "delete-disk"
+    }
+
+    fn title(&self) -> &'static str {
+        "Delete the packaging machine and its disk"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        work::delete_packaging_disk(at.env, parameters.configuration, &parameters.disk).await?;
+        Ok(Value::Null)
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let FinalizeVersion { configuration, disk, .. } = parameters(at)?;
+        work::leave(at, Leftover::PackagingDisk { configuration, disk }, failure).await
+    }
+}

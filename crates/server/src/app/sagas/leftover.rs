@@ -1,0 +1,155 @@
+//! What a task could not clean up; tried again until it is gone.
+
+use super::work;
+use crate::app::{App, Refusal};
+use crate::db::Statement;
+use crate::domain::{ConfigurationId, TaskId, Time};
+use connectors::{DiskName, OperationKey, Removal, Shipment};
+use operation::Failure;
+use serde::{Deserialize, Serialize};
+
+/// Seconds until the second try; it doubles with each, up to a day.
+const FIRST_WAIT: i64 = 60;
+/// Longest wait between two tries, in seconds.
+const LONGEST_WAIT: i64 = 24 * 60 * 60;
+/// How many are tried at once.
+const AT_ONCE: i64 = 100;
+
+/// Something that is to be removed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(in crate::app) enum Leftover {
+    /// The local copy of a disk.
+    Fetched {
+        /// From where it came.
+        configuration: ConfigurationId,
+        /// The task's key.
+        key: OperationKey,
+    },
+    /// A version or image in the store.
+    Stored {
+        /// Its reference.
+        reference: String,
+    },
+    /// A disk that was being delivered, and is not to be.
+    Delivery {
+        /// To where.
+        configuration: ConfigurationId,
+        /// The task's key.
+        key: OperationKey,
+        /// What.
+        shipment: Shipment,
+    },
+    /// What a platform keeps of a delivery so that it could be repeated.
+    Trace {
+        /// Where.
+        configuration: ConfigurationId,
+        /// The task's key.
+        key: OperationKey,
+    },
+    /// A packaging disk and the machine that runs on it.
+    PackagingDisk {
+        /// Where.
+        configuration: ConfigurationId,
+        /// Its name there.
+        disk: DiskName,
+    },
+}
+
+impl Leftover {
+    /// The statement that hands it to the clean-up.
+    pub(super) fn statement(
+        &self,
+        task: TaskId,
+        failure: &Failure,
+        now: Time,
+    ) -> Result<Statement<'static>, Failure> {
+        let json = |error: serde_json::Error| Failure {
+            code: "internal".to_owned(),
+            message: format!("What is left over cannot be written down: {error}"),
+            hint: None,
+        };
+        Ok(Statement::new(
+            "INSERT INTO leftovers (id, task_id, what, failure, tries, next_at, created_at) \
+             VALUES ($1, $2, $3, $4, 0, $5, $6)",
+        )
+        .bind(TaskId::new().to_string())
+        .bind(task.to_string())
+        .bind(serde_json::to_string(self).map_err(json)?)
+        .bind(serde_json::to_string(failure).map_err(json)?)
+        .bind(now.after_seconds(FIRST_WAIT).millis())
+        .bind(now.millis()))
+    }
+
+    /// Removes it; fine when it is gone already.
+    pub(super) async fn clear(&self, app: &App) -> Result<(), Failure> {
+        match self {
+            Leftover::Fetched { configuration, key } => {
+                let connector = work::connector(app, *configuration).await?;
+                let folder = app.scratch.join(key.as_str());
+                connector.release(key, &folder).await.map_err(work::connector_failed)?;
+                work::remove_folder(&folder).await
+            }
+            Leftover::Stored { reference } => work::remove_stored(app, reference).await,
+            Leftover::Delivery { configuration, key, shipment } => {
+                let connector = work::connector(app, *configuration).await?;
+                let removal = connector.withdraw(key, shipment).await.map_err(work::connector_failed)?;
+                work::remove_folder(&app.scratch.join(key.as_str())).await?;
+                gone(removal)
+            }
+            Leftover::Trace { configuration, key } => {
+                let connector = work::connector(app, *configuration).await?;
+                connector.conclude(key).await.map_err(work::connector_failed)?;
+                work::remove_folder(&app.scratch.join(key.as_str())).await
+            }
+            Leftover::PackagingDisk { configuration, disk } => {
+                work::delete_packaging_disk(app, *configuration, disk).await
+            }
+        }
+    }
+}
+
+/// What stays on the platform stays a leftover.
+pub(super) fn gone(removal: Removal) -> Result<(), Failure> {
+    match removal {
+        Removal::Removed | Removal::WasGone | Removal::NotManaged => Ok(()),
+        Removal::Left(why) => Err(Failure {
+            code: "left-behind".to_owned(),
+            message: format!("Something stays on the platform: {why}"),
+            hint: Some("Remove it there by hand if it is not wanted.".to_owned()),
+        }),
+    }
+}
+
+impl App {
+    /// Tries again to remove what tasks have left over.
+    pub(in crate::app) async fn clear_leftovers(&self) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let due = Statement::new(
+            "SELECT id, what, tries FROM leftovers WHERE next_at <= $1 ORDER BY next_at LIMIT $2",
+        )
+        .bind(now.millis())
+        .bind(AT_ONCE);
+        for row in self.db.all(due).await? {
+            let (id, what, tries) = (row.text("id")?, row.json::<Leftover>("what")?, row.integer("tries")?);
+            match what.clear(self).await {
+                Ok(()) => {
+                    tracing::info!(?what, "what a task had left over is gone");
+                    self.db.execute(Statement::new("DELETE FROM leftovers WHERE id = $1").bind(id)).await?;
+                }
+                Err(failure) => {
+                    tracing::warn!(?what, reason = failure.message, "what a task has left over stays");
+                    let wait = FIRST_WAIT.saturating_mul(1 << tries.clamp(0, 20)).min(LONGEST_WAIT);
+                    let statement = Statement::new(
+                        "UPDATE leftovers SET tries = tries + 1, next_at = $2, failure = $3 WHERE id = $1",
+                    )
+                    .bind(id)
+                    .bind(now.after_seconds(wait).millis())
+                    .bind(serde_json::to_string(&failure).map_err(Refusal::internal)?);
+                    self.db.execute(statement).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

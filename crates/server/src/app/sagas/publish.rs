@@ -1,0 +1,298 @@
+//! Publishing a layered image: compose, export, hand over, remember.
+
+use super::create_version::tell;
+use super::leftover::Leftover;
+use super::work;
+use crate::app::App;
+use crate::db::Statement;
+use crate::domain::{ConfigurationId, ImageId, TemplateId};
+use crate::tasks::{At, Saga, Stage, Step};
+use async_trait::async_trait;
+use connectors::{Delivered, Shipment};
+use layering::report::CompositeSpec;
+use layering::request::{ComposeRequest, ExportRequest, Recovery};
+use operation::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::Arc;
+use worker::{Job, Outcome};
+
+/// The saga's name.
+pub(in crate::app) const PUBLISH: &str = "publish";
+
+/// Its parameters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::app) struct Publish {
+    /// What the image will be known by.
+    pub(in crate::app) image: ImageId,
+    /// Its name.
+    pub(in crate::app) name: String,
+    /// The template that it is made from.
+    pub(in crate::app) template: TemplateId,
+    /// The template's name.
+    pub(in crate::app) template_name: String,
+    /// The template's revision.
+    pub(in crate::app) template_revision: i64,
+    /// What goes in, by references of the store.
+    pub(in crate::app) composite: CompositeSpec,
+    /// What goes in, for people and with digests.
+    pub(in crate::app) layers: Value,
+    /// Length of the disk in bytes.
+    pub(in crate::app) size: Option<u64>,
+    /// What to do with a partition that is in the way of growth.
+    pub(in crate::app) recovery: Option<Recovery>,
+    /// To where it goes.
+    pub(in crate::app) configuration: ConfigurationId,
+    /// The kind of connector.
+    pub(in crate::app) connector: String,
+    /// As what.
+    pub(in crate::app) shipment: Shipment,
+    /// Who publishes.
+    pub(in crate::app) published_by: String,
+}
+
+impl Publish {
+    /// The image's name in the store while it is made.
+    fn stored_name(&self) -> String {
+        format!("publish {}", self.image)
+    }
+}
+
+pub(super) fn saga() -> Saga<App> {
+    Saga {
+        name: PUBLISH,
+        steps: vec![
+            Arc::new(Compose),
+            Arc::new(Export),
+            Arc::new(Deliver),
+            Arc::new(Record),
+            Arc::new(Conclude),
+            Arc::new(Remove),
+        ],
+    }
+}
+
+fn parameters(at: &At<'_, App>) -> Result<Publish, Failure> {
+    at.parameters()
+}
+
+async fn leave_delivery(at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+    let Publish { configuration, shipment, .. } = parameters(at)?;
+    work::leave(at, Leftover::Delivery { configuration, key: work::key(at)?, shipment }, failure).await
+}
+
+async fn leave_stored(at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+    let reference = format!("image:{}", parameters(at)?.stored_name());
+    work::leave(at, Leftover::Stored { reference }, failure).await
+}
+
+struct Compose;
+
+#[async_trait]
+impl Step<App> for Compose {
+    fn name(&self) -> &'static str {
+        "compose"
+    }
+
+    fn title(&self) -> &'static str {
+        "Compose the layers"
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let name = parameters.stored_name();
+        // Composing costs little, and its report is needed: what an earlier run made is made again.
+        work::remove_stored(at.env, &format!("image:{name}")).await?;
+        let request = ComposeRequest {
+            composite: parameters.composite,
+            image: name,
+            size: parameters.size,
+            recovery: parameters.recovery,
+        };
+        let Outcome::Compose(report) = work::engine(at, Job::Compose(request)).await? else {
+            return Err(work::other_outcome());
+        };
+        work::log_warnings(at, &report.warnings);
+        Ok(
+            serde_json::json!({ "digest": report.digest, "warnings": report.warnings, "applied": report.applied }),
+        )
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        work::remove_stored(at.env, &format!("image:{}", parameters(at)?.stored_name())).await
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        leave_stored(at, failure).await
+    }
+}
+
+struct Export;
+
+#[async_trait]
+impl Step<App> for Export {
+    fn name(&self) -> &'static str {
+        "export"
+    }
+
+    fn title(&self) -> &'static str {
+        "Write the image"
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let out = work::place(at, parameters.configuration, &parameters.shipment).await?;
+        let request = ExportRequest {
+            image: format!("image:{}", parameters.stored_name()),
+            format: parameters.shipment.format,
+            out: out.clone(),
+        };
+        let Outcome::Export(_) = work::engine(at, Job::Export(request)).await? else {
+            return Err(work::other_outcome());
+        };
+        Ok(serde_json::json!(out))
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        let parameters = parameters(at)?;
+        work::withdraw(at, parameters.configuration, &parameters.shipment).await
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        leave_delivery(at, failure).await
+    }
+}
+
+struct Deliver;
+
+#[async_trait]
+impl Step<App> for Deliver {
+    fn name(&self) -> &'static str {
+        "deliver"
+    }
+
+    fn title(&self) -> &'static str {
+        "Hand the image over"
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let file: PathBuf = at.output("export")?;
+        let delivered = work::deliver(at, parameters.configuration, &parameters.shipment, &file).await?;
+        Ok(serde_json::json!(delivered))
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        let parameters = parameters(at)?;
+        work::withdraw(at, parameters.configuration, &parameters.shipment).await
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        leave_delivery(at, failure).await
+    }
+}
+
+struct Record;
+
+#[async_trait]
+impl Step<App> for Record {
+    fn name(&self) -> &'static str {
+        "record"
+    }
+
+    fn title(&self) -> &'static str {
+        "Remember the image"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Commit
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        let parameters = parameters(at)?;
+        let composed: Value = at.output("compose")?;
+        let delivered: Delivered = at.output("deliver")?;
+        let provenance = serde_json::json!({
+            "layers": parameters.layers,
+            "disk_digest": composed["digest"],
+            "warnings": composed["warnings"],
+            "engine": env!("CARGO_PKG_VERSION"),
+            "format": parameters.shipment.format.name(),
+        });
+        let image = Statement::new(
+            "INSERT INTO images (id, name, name_key, template_id, template_name, template_revision, \
+             configuration_id, connector, task_id, published_by, delivered, provenance, created_at, revision) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(parameters.image.to_string())
+        .bind(parameters.name.as_str())
+        .bind(crate::domain::name::key(&parameters.name))
+        .bind(parameters.template.to_string())
+        .bind(parameters.template_name.as_str())
+        .bind(parameters.template_revision)
+        .bind(parameters.configuration.to_string())
+        .bind(parameters.connector.as_str())
+        .bind(at.task.id.to_string())
+        .bind(parameters.published_by.as_str())
+        .bind(serde_json::json!(delivered).to_string())
+        .bind(provenance.to_string())
+        .bind(at.env.clock.now().millis());
+        let told = tell(at, &delivered, delivered.next_action.as_deref());
+        work::change(at, &[image, told]).await?;
+        Ok(Value::Null)
+    }
+}
+
+struct Conclude;
+
+#[async_trait]
+impl Step<App> for Conclude {
+    fn name(&self) -> &'static str {
+        "conclude"
+    }
+
+    fn title(&self) -> &'static str {
+        "Clean up"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        work::conclude(at, parameters(at)?.configuration).await?;
+        Ok(Value::Null)
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let configuration = parameters(at)?.configuration;
+        work::leave(at, Leftover::Trace { configuration, key: work::key(at)? }, failure).await
+    }
+}
+
+struct Remove;
+
+#[async_trait]
+impl Step<App> for Remove {
+    fn name(&self) -> &'static str {
+        "remove"
+    }
+
+    fn title(&self) -> &'static str {
+        "Give back the room of the composed image"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Final
+    }
+
+    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
+        work::remove_stored(at.env, &format!("image:{}", parameters(at)?.stored_name())).await?;
+        Ok(Value::Null)
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        leave_stored(at, failure).await
+    }
+}

@@ -1,0 +1,328 @@
+//! What the steps of several sagas do in the same way.
+
+use super::leftover::Leftover;
+use crate::app::{App, Refusal, engine};
+use crate::db::{DbError, Statement, Tx};
+use crate::domain::layer::LayerKind;
+use crate::domain::{ConfigurationId, LayerId, VersionId};
+use crate::tasks::{At, LogLevel};
+use connectors::{Connector, Delivered, DiskName, DiskStamp, OperationKey, Placement, Shipment, Watch};
+use layering::report::{Summary, Warning};
+use operation::{Explain, Failure, Silent};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use worker::{Job, Outcome};
+
+/// A version with the names that it has in the store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::app) struct VersionInStore {
+    /// Its layer.
+    pub(in crate::app) layer: LayerId,
+    /// The version.
+    pub(in crate::app) version: VersionId,
+    /// The layer's kind.
+    pub(in crate::app) kind: LayerKind,
+    /// The layer's name in the store.
+    pub(in crate::app) store_name: String,
+    /// The version's name in the store.
+    pub(in crate::app) store_version: String,
+}
+
+impl VersionInStore {
+    /// The reference in the store.
+    pub(in crate::app) fn reference(&self) -> String {
+        format!("{}:{}@{}", self.kind, self.store_name, self.store_version)
+    }
+}
+
+/// A disk that was made readable here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct FetchedDisk {
+    pub(super) path: PathBuf,
+    pub(super) in_place: bool,
+    pub(super) stamp: DiskStamp,
+}
+
+/// Carries out an engine job for the task.
+pub(super) async fn engine(at: &At<'_, App>, job: Job) -> Result<Outcome, Failure> {
+    engine::for_task(&at.env.engine, at.task, job).await
+}
+
+/// The engine gave something else than the job is for.
+pub(super) fn other_outcome() -> Failure {
+    Failure {
+        code: "internal".to_owned(),
+        message: "The engine answered something else than it was asked.".to_owned(),
+        hint: Some("Report this with the task's log.".to_owned()),
+    }
+}
+
+/// A refusal as the failure of a task.
+pub(super) fn refused(refusal: Refusal) -> Failure {
+    refusal.failure
+}
+
+/// A failure of the database.
+pub(super) fn database(error: DbError) -> Failure {
+    Failure::new(&error)
+}
+
+/// A failure of a connector.
+pub(super) fn connector_failed(error: connectors::Error) -> Failure {
+    Failure::new(&error as &dyn Explain)
+}
+
+/// The connector of a configuration.
+pub(super) async fn connector(app: &App, id: ConfigurationId) -> Result<Arc<dyn Connector>, Failure> {
+    app.connect(id).await.map_err(refused)
+}
+
+/// The name under which connectors know the task's work.
+pub(super) fn key(at: &At<'_, App>) -> Result<OperationKey, Failure> {
+    at.task.id.to_string().parse().map_err(|error| Failure {
+        code: "internal".to_owned(),
+        message: format!("{error}"),
+        hint: None,
+    })
+}
+
+/// What connectors report to, and by what they are stopped.
+pub(super) fn watch(at: &At<'_, App>) -> Watch {
+    Watch::new(Arc::clone(at.task) as Arc<_>, at.task.cancel_token())
+}
+
+/// The folder of the task on the server's own disk.
+pub(super) async fn scratch(at: &At<'_, App>) -> Result<PathBuf, Failure> {
+    let folder = at.env.scratch.join(at.task.id.to_string());
+    tokio::fs::create_dir_all(&folder).await.map_err(|error| Failure {
+        code: "scratch-io".to_owned(),
+        message: format!("The folder {} cannot be made: {error}", folder.display()),
+        hint: Some("Check that the disk of the server's directory has room.".to_owned()),
+    })?;
+    Ok(folder)
+}
+
+/// Removes the folder of the task.
+pub(super) async fn clear_scratch(at: &At<'_, App>) -> Result<(), Failure> {
+    remove_folder(&at.env.scratch.join(at.task.id.to_string())).await
+}
+
+/// Removes a folder; fine when there is none.
+pub(super) async fn remove_folder(folder: &Path) -> Result<(), Failure> {
+    match tokio::fs::remove_dir_all(folder).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure {
+            code: "scratch-io".to_owned(),
+            message: format!("The folder {} cannot be removed: {error}", folder.display()),
+            hint: None,
+        }),
+    }
+}
+
+/// Where an image is to be written before it is delivered.
+pub(super) async fn place(
+    at: &At<'_, App>,
+    configuration: ConfigurationId,
+    shipment: &Shipment,
+) -> Result<PathBuf, Failure> {
+    let connector = connector(at.env, configuration).await?;
+    match connector.placement(&key(at)?, shipment).await.map_err(connector_failed)? {
+        Placement::Here(path) => Ok(path),
+        Placement::Scratch => {
+            let path = scratch(at).await?.join(shipment.name.file_name());
+            // What an earlier run has written is not complete, and the engine writes no file that exists.
+            match tokio::fs::remove_file(&path).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure {
+                    code: "scratch-io".to_owned(),
+                    message: format!("The file {} cannot be removed: {error}", path.display()),
+                    hint: None,
+                }),
+                _ => Ok(path),
+            }
+        }
+    }
+}
+
+/// Brings an image to the platform.
+pub(super) async fn deliver(
+    at: &At<'_, App>,
+    configuration: ConfigurationId,
+    shipment: &Shipment,
+    file: &Path,
+) -> Result<Delivered, Failure> {
+    let connector = connector(at.env, configuration).await?;
+    connector.deliver(&key(at)?, shipment, file, &watch(at)).await.map_err(connector_failed)
+}
+
+/// Undoes [`place`] and [`deliver`].
+pub(super) async fn withdraw(
+    at: &At<'_, App>,
+    configuration: ConfigurationId,
+    shipment: &Shipment,
+) -> Result<(), Failure> {
+    let connector = connector(at.env, configuration).await?;
+    let removal = connector.withdraw(&key(at)?, shipment).await.map_err(connector_failed)?;
+    clear_scratch(at).await?;
+    super::leftover::gone(removal)
+}
+
+/// Removes what is kept of a delivery so that it could be undone.
+pub(super) async fn conclude(at: &At<'_, App>, configuration: ConfigurationId) -> Result<(), Failure> {
+    let connector = connector(at.env, configuration).await?;
+    connector.conclude(&key(at)?).await.map_err(connector_failed)?;
+    clear_scratch(at).await
+}
+
+/// Deletes a packaging disk and the machine that runs on it.
+pub(super) async fn delete_packaging_disk(
+    app: &App,
+    configuration: ConfigurationId,
+    disk: &DiskName,
+) -> Result<(), Failure> {
+    let connector = connector(app, configuration).await?;
+    super::leftover::gone(connector.delete_machine(disk).await.map_err(connector_failed)?)?;
+    match connector.locate(disk).await.map_err(connector_failed)? {
+        None => Ok(()),
+        Some(found) => {
+            let removal = connector.delete_disk(disk, &found.stamp).await.map_err(connector_failed)?;
+            super::leftover::gone(removal)
+        }
+    }
+}
+
+/// Makes a disk readable here.
+pub(super) async fn fetch(
+    at: &At<'_, App>,
+    configuration: ConfigurationId,
+    disk: &DiskName,
+) -> Result<FetchedDisk, Failure> {
+    let connector = connector(at.env, configuration).await?;
+    let folder = scratch(at).await?;
+    let fetched = connector.fetch(&key(at)?, disk, &folder, &watch(at)).await.map_err(connector_failed)?;
+    Ok(FetchedDisk { path: fetched.path, in_place: fetched.in_place, stamp: fetched.stamp })
+}
+
+/// Removes what [`fetch`] has put here.
+pub(super) async fn release(at: &At<'_, App>, configuration: ConfigurationId) -> Result<(), Failure> {
+    let connector = connector(at.env, configuration).await?;
+    let folder = scratch(at).await?;
+    connector.release(&key(at)?, &folder).await.map_err(connector_failed)?;
+    clear_scratch(at).await
+}
+
+/// Refuses when a disk that was read where it is has been written meanwhile.
+pub(super) async fn refuse_changed(
+    at: &At<'_, App>,
+    configuration: ConfigurationId,
+    disk: &DiskName,
+    fetched: &FetchedDisk,
+) -> Result<(), Failure> {
+    if !fetched.in_place {
+        return Ok(());
+    }
+    let connector = connector(at.env, configuration).await?;
+    let found = connector.locate(disk).await.map_err(connector_failed)?;
+    if found.is_some_and(|found| found.stamp == fetched.stamp) {
+        return Ok(());
+    }
+    Err(Failure {
+        code: "disk-changed".to_owned(),
+        message: format!("The disk {disk} was written while it was read."),
+        hint: Some("Shut the machine that uses it down, then try again.".to_owned()),
+    })
+}
+
+/// What the store has under a reference.
+pub(super) async fn stored(at: &At<'_, App>, reference: &str) -> Result<Option<Summary>, Failure> {
+    let (engine, silent) = (Arc::clone(&at.env.engine), Silent);
+    let outcome = engine::blocking(move || engine.run(&Job::List, &silent, &|_| {})).await?;
+    let Outcome::List(list) = outcome else { return Err(other_outcome()) };
+    let written = |entry: &Summary| match &entry.version {
+        Some(version) => format!("{}:{}@{version}", entry.kind.as_str(), entry.name),
+        None => format!("{}:{}", entry.kind.as_str(), entry.name),
+    };
+    Ok(list.entries.into_iter().find(|entry| written(entry) == reference))
+}
+
+/// Refuses when the store has something under a name that the task is about to use.
+pub(super) async fn refuse_stored(at: &At<'_, App>, reference: &str) -> Result<(), Failure> {
+    match stored(at, reference).await? {
+        None => Ok(()),
+        Some(_) => Err(Failure {
+            code: "store-name-taken".to_owned(),
+            message: format!("The store has {reference} already, which this server did not make."),
+            hint: Some("Remove it with `lamina plumbing remove`, or choose another name.".to_owned()),
+        }),
+    }
+}
+
+/// Removes what the store has under a reference; fine when there is nothing.
+pub(super) async fn remove_stored(app: &App, reference: &str) -> Result<(), Failure> {
+    let engine = Arc::clone(&app.engine);
+    let job = Job::Remove { reference: reference.to_owned() };
+    match engine::blocking(move || engine.run(&job, &Silent, &|_| {})).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.code == "not-found" => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Writes the engine's remarks into the log.
+pub(super) fn log_warnings(at: &At<'_, App>, warnings: &[Warning]) {
+    for warning in warnings {
+        at.task.log(LogLevel::Warning, &format!("{} ({})", warning.message, warning.code));
+        for path in warning.paths.iter().take(100) {
+            at.task.log(LogLevel::Warning, &format!("    {path}"));
+        }
+    }
+}
+
+/// Says what is going on.
+pub(super) async fn describe(at: &At<'_, App>, text: &str) -> Result<(), Failure> {
+    let statement = Statement::new("UPDATE tasks SET description = $2, changed_at = $3 WHERE id = $1")
+        .bind(at.task.id.to_string())
+        .bind(text)
+        .bind(at.env.clock.now().millis());
+    change(at, &[statement]).await
+}
+
+/// Changes rows in one transaction, which only the holder of the task can.
+pub(super) async fn change(at: &At<'_, App>, statements: &[Statement<'_>]) -> Result<(), Failure> {
+    let mut tx = at.task.fence.change().await?;
+    for statement in statements {
+        execute(&mut tx, statement.clone()).await?;
+    }
+    tx.commit().await.map_err(database)
+}
+
+/// Runs a statement of a step's own transaction.
+pub(super) async fn execute(tx: &mut Tx, statement: Statement<'_>) -> Result<u64, Failure> {
+    tx.execute(statement).await.map_err(database)
+}
+
+/// Sets the state of a version.
+pub(super) fn set_state(version: VersionId, state: &'static str) -> Statement<'static> {
+    Statement::new("UPDATE versions SET state = $2, revision = revision + 1 WHERE id = $1")
+        .bind(version.to_string())
+        .bind(state)
+}
+
+/// The statements that remove a version, and its layer when it has no other.
+pub(super) fn remove_version(version: &VersionInStore) -> [Statement<'static>; 2] {
+    [
+        Statement::new("DELETE FROM versions WHERE id = $1").bind(version.version.to_string()),
+        Statement::new(
+            "DELETE FROM layers WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM versions WHERE layer_id = $1)",
+        )
+        .bind(version.layer.to_string()),
+    ]
+}
+
+/// Hands something to the clean-up.
+pub(super) async fn leave(at: &At<'_, App>, what: Leftover, failure: &Failure) -> Result<bool, Failure> {
+    let statement = what.statement(at.task.id, failure, at.env.clock.now())?;
+    change(at, &[statement]).await?;
+    Ok(true)
+}
