@@ -90,8 +90,9 @@ pub trait Connector: Send + Sync {
     async fn delete_disk(&self, name: &DiskName, stamp: &DiskStamp) -> Result<Removal>;
 }
 
-/// One thing that [`Connector::test`] tried.
+/// One thing that a test of a connector tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorTrial))]
 pub struct Trial {
     /// Stable name, such as `write`.
     pub name: &'static str,
@@ -106,8 +107,9 @@ pub struct Trial {
     pub hint: Option<String>,
 }
 
-/// What came of a [`Trial`].
+/// What came of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = TrialOutcome))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It works.
@@ -135,15 +137,18 @@ pub struct Browse {
 
 /// A page of names, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorListing))]
 pub struct Listing {
     /// The entries.
     pub entries: Vec<Entry>,
-    /// Where the next page begins; `None` when this is the last.
+    /// Where the next page begins; absent when this is the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 /// One name that can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorEntry))]
 pub struct Entry {
     /// Its last component, what is shown.
     pub title: String,
@@ -152,11 +157,13 @@ pub struct Entry {
     /// Whether it can be chosen or opened.
     pub kind: EntryKind,
     /// Length of a disk's file, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
 
-/// What can be done with an [`Entry`].
+/// What can be done with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorEntryKind))]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryKind {
     /// It has entries of its own.

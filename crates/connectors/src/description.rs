@@ -1,6 +1,6 @@
 //! What a kind of connector says of itself.
 
-use crate::field::Field;
+use crate::field::{Field, Values};
 use disk::format::Format;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub enum Purpose {
 
 /// A kind of connector, with everything that a form and a rule need to know of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Connector))]
 pub struct Description {
     /// Stable name, such as `fileshare`.
     pub kind: &'static str,
@@ -26,18 +27,30 @@ pub struct Description {
     pub title: &'static str,
     /// One or two sentences on what it is for.
     pub help: &'static str,
-    /// What its connectors can do. A connector may be able to do less, see
-    /// [`Connector::capabilities`](crate::Connector::capabilities).
+    /// What its connectors can do. A single one may be able to do less, and says so itself.
     pub capabilities: Capabilities,
     /// What a configuration consists of, in the order of a form.
     pub fields: Vec<Field>,
+    /// Names of the fields that say to whom secrets are sent. Who changes one of them enters the secrets again, so that
+    /// nobody can have a secret that they do not know sent to a place of their own.
+    pub secrets_go_to: Vec<&'static str>,
+}
+
+impl Description {
+    /// Whether secrets are sent to the same place with these values as with the others.
+    pub fn same_destination(&self, one: &Values, other: &Values) -> bool {
+        let mut fields = self.fields.iter().filter(|field| self.secrets_go_to.contains(&field.name));
+        fields.all(|field| field.value(one) == field.value(other))
+    }
 }
 
 /// What a connector can do. It tells the truth: what is not listed is refused with `connector-unsupported`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorCapabilities))]
 pub struct Capabilities {
     /// The purposes that are offered, each with the disk formats for it, the preferred one first.
     #[serde(serialize_with = "format_names")]
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, Vec<String>>))]
     pub formats: BTreeMap<Purpose, Vec<Format>>,
     /// Limits of the platform.
     pub limits: Limits,
@@ -45,7 +58,7 @@ pub struct Capabilities {
     pub reports_changed_blocks: bool,
     /// Whether the connector knows the machines that run on its disks and can delete them.
     pub manages_machines: bool,
-    /// What [`browse`](crate::Connector::browse) can list: `disks`, or names of fields.
+    /// What can be listed: `disks`, or names of fields.
     pub browses: Vec<&'static str>,
 }
 
@@ -63,6 +76,7 @@ impl Capabilities {
 
 /// Limits of a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorLimits))]
 pub struct Limits {
     /// Longest image file or disk, bytes.
     pub disk_bytes: u64,

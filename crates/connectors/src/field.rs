@@ -29,8 +29,9 @@ impl Secrets {
 
 /// One field of a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorField))]
 pub struct Field {
-    /// The key in [`Values`] or [`Secrets`].
+    /// The key among the values, or among the secrets.
     pub name: &'static str,
     /// What a form writes beside it.
     pub title: &'static str,
@@ -49,8 +50,16 @@ pub struct Field {
     pub only_when: Option<Condition>,
 }
 
+impl Field {
+    /// What stands in the field: the value that was given, else the default.
+    pub fn value<'v>(&'v self, values: &'v Values) -> Option<&'v Value> {
+        given(values.get(self.name)).or(self.default.as_ref())
+    }
+}
+
 /// What can be entered in a field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorFieldType))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum FieldType {
     /// One line of text.
@@ -82,15 +91,16 @@ pub enum FieldType {
     },
     /// An absolute path on the machine that the server runs on.
     Path,
-    /// One of a list that the connector gives, see [`Connector::browse`](crate::Connector::browse); also typed by hand.
+    /// One of a list that the connector gives when it is browsed; also typed by hand.
     Browse {
         /// Longest text, characters.
         most_chars: u32,
     },
 }
 
-/// One value of a [`FieldType::Choice`].
+/// One value of a choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorChoice))]
 pub struct Choice {
     /// What is stored.
     pub value: &'static str,
@@ -100,6 +110,7 @@ pub struct Choice {
 
 /// Another field and the value that it must have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ConnectorCondition))]
 pub struct Condition {
     /// Name of the other field.
     pub field: &'static str,
@@ -162,9 +173,8 @@ pub(crate) fn check(
     let mut checked = Checked { values: BTreeMap::new(), secrets: BTreeMap::new() };
     for field in fields {
         let applies = field.only_when.as_ref().is_none_or(|condition| {
-            let of = fields.iter().find(|other| other.name == condition.field);
-            let other = of.and_then(|other| given(values.get(other.name)).or(other.default.as_ref()));
-            other.and_then(Value::as_str) == Some(condition.is)
+            let other = fields.iter().find(|other| other.name == condition.field);
+            other.and_then(|other| other.value(values)).and_then(Value::as_str) == Some(condition.is)
         });
         if let FieldType::Secret { most_chars } = field.kind {
             let secret = secrets.0.get(field.name).filter(|secret| !secret.expose_secret().is_empty());

@@ -5,6 +5,7 @@ use crate::description::Description;
 use crate::error::Result;
 use crate::field::{FieldError, Secrets, Values};
 use crate::fileshare::Fileshare;
+use std::fmt;
 use std::sync::Arc;
 
 /// A kind of place, such as file shares: it describes configurations and makes connectors of them.
@@ -50,6 +51,12 @@ impl Registry {
     }
 }
 
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|kind| kind.describe().kind)).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +77,9 @@ mod tests {
                 if let FieldType::Text { pattern: Some(pattern), .. } = field.kind {
                     regex::Regex::new(pattern).expect(field.name);
                 }
+            }
+            for name in &description.secrets_go_to {
+                assert!(names.contains(name), "secrets go to an unknown field {name}");
             }
             let json = serde_json::to_value(&description).unwrap();
             assert_eq!(json["kind"], description.kind);

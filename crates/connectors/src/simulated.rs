@@ -231,6 +231,15 @@ impl Kind for Simulation {
             default: None,
             only_when: None,
         };
+        let place = Field {
+            name: "place",
+            title: "Place",
+            help: "Changes nothing.",
+            kind: FieldType::Text { most_chars: 40, pattern: None },
+            required: false,
+            default: None,
+            only_when: None,
+        };
         let capabilities = Capabilities {
             reports_changed_blocks: true,
             manages_machines: true,
@@ -241,7 +250,8 @@ impl Kind for Simulation {
             title: "Simulated platform",
             help: "Machines and disks inside the server, for tests.",
             capabilities,
-            fields: vec![password],
+            fields: vec![password, place],
+            secrets_go_to: vec!["place"],
         }
     }
 

@@ -25,6 +25,7 @@ impl Kind for Fileshare {
                    from where they are picked up.",
             capabilities: super::capabilities(),
             fields: fields(),
+            secrets_go_to: vec!["access", "server", "port", "protection"],
         }
     }
 
@@ -210,6 +211,23 @@ mod tests {
         let secrets = Secrets::new().with("password", "pw");
         let share = json!({"access": "smb", "server": "nas.example.com", "share": "disks", "user": "lamina"});
         assert_eq!(errors(share, &secrets), [""; 0]);
+    }
+
+    #[test]
+    fn the_password_goes_to_the_server_and_port_however_they_are_written() {
+        let description = Fileshare.describe();
+        let same = |change: fn(&mut Value)| {
+            let saved = json!({"access": "smb", "server": "nas", "share": "disks", "user": "lamina"});
+            let mut changed = saved.clone();
+            change(&mut changed);
+            let values = |value| serde_json::from_value::<Values>(value).unwrap();
+            description.same_destination(&values(saved), &values(changed))
+        };
+        assert!(same(|values| values["share"] = json!("other")));
+        assert!(same(|values| values["port"] = json!(445)));
+        assert!(!same(|values| values["port"] = json!(446)));
+        assert!(!same(|values| values["server"] = json!("evil")));
+        assert!(!same(|values| values["protection"] = json!("signed")));
     }
 
     #[test]
