@@ -53,6 +53,7 @@ impl FromStr for LayerKind {
 /// What a reference may point at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ObjectKind {
     /// A version of an OS layer.
     Os,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   api ──► app ──► domain
-//!            └────► db, identity
+//!            └────► db, identity, secrets
 //! ```
 //!
 //! `domain` holds the words and rules and does nothing; `app` does what is asked, in one transaction each; `api` is the
@@ -13,7 +13,9 @@ pub mod app;
 pub mod db;
 pub mod domain;
 pub mod identity;
+pub mod secrets;
 mod serve;
 pub mod tasks;
 
+pub use connectors::Registry;
 pub use serve::{Config, EngineProcess, ServeError, Server};

@@ -2,9 +2,11 @@
 
 use crate::api;
 use crate::app::engine::{Engine, OwnProcessEngine, ProcessEngine, blocking, prepare_store};
-use crate::app::{App, Refusal};
+use crate::app::{App, Refusal, secret_key};
 use crate::db::{Db, DbError};
 use crate::domain::time::SystemClock;
+use crate::secrets::KeyError;
+use connectors::Registry;
 use operation::{Explain, Failure};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,7 +29,8 @@ const LAST_STEPS: Duration = Duration::from_secs(10);
 /// How the server is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Directory of everything that the server keeps, unless said otherwise: the embedded database and the store.
+    /// Directory of everything that the server keeps, unless said otherwise: the embedded database, the key of its
+    /// secrets, and the store.
     pub directory: PathBuf,
     /// Address to listen on.
     pub listen: SocketAddr,
@@ -35,6 +38,10 @@ pub struct Config {
     pub engine: EngineProcess,
     /// The database's URL; without one the embedded database in [`directory`](Config::directory).
     pub database: Option<String>,
+    /// systemd's directory of credentials, with the key of the server's secrets if it is given there.
+    pub credentials: Option<PathBuf>,
+    /// The kinds of connectors that are offered.
+    pub connectors: Registry,
 }
 
 /// Who carries out engine jobs.
@@ -79,6 +86,12 @@ pub enum ServeError {
     /// The store cannot be made.
     #[error("the store cannot be made: {}", .0.message)]
     Store(Failure),
+    /// The key of the server's secrets.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The program's own icons cannot be stored.
+    #[error("the program's icons cannot be stored")]
+    Icons(#[source] Refusal),
     /// The first administrator cannot be made.
     #[error("the first administrator cannot be made")]
     FirstAdministrator(#[source] Refusal),
@@ -95,6 +108,8 @@ impl Explain for ServeError {
             ServeError::PlainHttp { .. } => "server-plain-http",
             ServeError::Database(error) => error.code(),
             ServeError::Store(_) => "server-store",
+            ServeError::Key(error) => error.code(),
+            ServeError::Icons(_) => "server-icons",
             ServeError::FirstAdministrator(_) => "server-first-administrator",
             ServeError::Stopped(_) => "server-stopped",
         }
@@ -111,7 +126,8 @@ impl Explain for ServeError {
             }
             ServeError::Database(error) => error.hint(),
             ServeError::Store(failure) => failure.hint.clone(),
-            ServeError::FirstAdministrator(_) | ServeError::Stopped(_) => None,
+            ServeError::Key(error) => error.hint(),
+            ServeError::Icons(_) | ServeError::FirstAdministrator(_) | ServeError::Stopped(_) => None,
         }
     }
 }
@@ -128,7 +144,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the database and takes the address.
+    /// Opens the database, with the key of its secrets, and takes the address.
     pub async fn start(config: &Config) -> Result<Server, ServeError> {
         if !config.listen.ip().is_loopback() {
             return Err(ServeError::PlainHttp { address: config.listen });
@@ -137,6 +153,7 @@ impl Server {
             .map_err(|source| ServeError::Directory { path: config.directory.clone(), source })?;
         let embedded = || format!("sqlite:{}", config.directory.join("lamina.db").display());
         let db = Db::open(&config.database.clone().unwrap_or_else(embedded)).await?;
+        let key = secret_key::open(&db, &config.directory, config.credentials.as_deref()).await?;
         let store = config.directory.join("store");
         let engine: Arc<dyn Engine> = match &config.engine {
             EngineProcess::Worker(worker) => Arc::new(ProcessEngine::new(worker.clone(), store.clone())),
@@ -145,7 +162,8 @@ impl Server {
         let preparing = Arc::clone(&engine);
         blocking(move || prepare_store(&*preparing, &store)).await.map_err(ServeError::Store)?;
         let scratch = config.directory.join("scratch");
-        let app = App::new(db, Arc::new(SystemClock), engine, scratch);
+        let app = App::new(db, Arc::new(SystemClock), key, config.connectors.clone(), engine, scratch);
+        app.put_built_in_icons().await.map_err(ServeError::Icons)?;
         let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
         let taken = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(taken)?;

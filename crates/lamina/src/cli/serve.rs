@@ -4,7 +4,7 @@ use super::FAILED;
 use crate::printer::Printer;
 use clap::{Args, ValueEnum};
 use operation::Failure;
-use server::{Config, EngineProcess, ServeError, Server};
+use server::{Config, EngineProcess, Registry, ServeError, Server};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,8 +45,15 @@ enum LogFormat {
 /// Serves until it is interrupted, and gives the exit status.
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     start_log(args.log);
-    let engine = EngineProcess::Worker(Worker::this_program());
-    let config = Config { directory: args.dir, listen: args.listen, database: args.database, engine };
+    let config = Config {
+        directory: args.dir,
+        listen: args.listen,
+        database: args.database,
+        // Set by systemd for a service that has credentials.
+        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        engine: EngineProcess::Worker(Worker::this_program()),
+        connectors: Registry::built_in(),
+    };
     let served = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

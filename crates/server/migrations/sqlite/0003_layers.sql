@@ -12,13 +12,17 @@ CREATE TABLE layers (
     platform    TEXT,                                          -- of platform layers: purpose and types; JSON
     hypervisor  TEXT,                                          -- of OS layers: on what its disk was made
     store_name  TEXT NOT NULL,                                 -- its name in the store, which a new name does not change
+    store_key   TEXT NOT NULL,                                 -- that name as it is compared
     created_at  BIGINT NOT NULL,
     revision    BIGINT NOT NULL,
     CONSTRAINT layers_name UNIQUE (kind, name_key),
-    CONSTRAINT layers_store_name UNIQUE (kind, store_name)
+    CONSTRAINT layers_store_key UNIQUE (kind, store_key)
 );
 CREATE INDEX layers_os ON layers (os_layer_id);
 CREATE INDEX layers_created ON layers (created_at, id);
+CREATE INDEX layers_by_name ON layers (name_key, id);
+CREATE INDEX layers_kind_created ON layers (kind, created_at, id);
+CREATE INDEX layers_kind_priority ON layers (kind, priority, id);
 
 CREATE TABLE versions (
     id            TEXT PRIMARY KEY NOT NULL,

@@ -14,6 +14,8 @@ CREATE TABLE templates (
     changed_at          BIGINT NOT NULL,
     revision            BIGINT NOT NULL
 );
+CREATE INDEX templates_created ON templates (created_at, id);
+CREATE INDEX templates_changed ON templates (changed_at, id);
 CREATE INDEX templates_os ON templates (os_version_id);
 CREATE INDEX templates_platform ON templates (platform_version_id);
 CREATE INDEX templates_configuration ON templates (configuration_id);
@@ -26,6 +28,7 @@ CREATE TABLE template_apps (
     PRIMARY KEY (template_id, layer_id)
 );
 CREATE INDEX template_apps_version ON template_apps (version_id);
+CREATE INDEX template_apps_layer ON template_apps (layer_id);
 
 -- Every state that a template had, to read, compare and restore.
 CREATE TABLE template_revisions (

@@ -109,6 +109,19 @@ impl<T: Serialize> IntoResponse for Made<T> {
     }
 }
 
+/// Something that was made and has no revision, such as a task, and where it is.
+#[derive(Debug)]
+pub(super) struct Created<T> {
+    pub(super) location: String,
+    pub(super) body: T,
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, [(header::LOCATION, self.location)], Json(self.body)).into_response()
+    }
+}
+
 /// The answer where there is nothing.
 pub(super) async fn no_such_path() -> Refusal {
     Refusal::new(Reason::Missing, "no-such-path", "There is nothing at this path.")

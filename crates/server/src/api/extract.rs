@@ -2,7 +2,7 @@
 
 use super::answer::request_id;
 use crate::app::{App, Call, Reason, Refusal};
-use crate::domain::{Action, Invalid, NotAnId};
+use crate::domain::{Action, Invalid};
 use crate::identity::Secret;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -170,7 +170,7 @@ fn source(error: &dyn std::error::Error) -> String {
 #[derive(Debug)]
 pub(super) struct At<I>(pub(super) I);
 
-impl<I: FromStr<Err = NotAnId>> FromRequestParts<App> for At<I> {
+impl<I: FromStr> FromRequestParts<App> for At<I> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<At<I>, Refusal> {
@@ -178,6 +178,22 @@ impl<I: FromStr<Err = NotAnId>> FromRequestParts<App> for At<I> {
         let text = found.map_err(|_| Refusal::missing("object", "at this path"))?;
         // What is no identifier at all cannot be one of ours.
         text.parse().map(At).map_err(|_| Refusal::missing("object", text.as_str()))
+    }
+}
+
+/// Parameters of a path with an identifier and a number below it.
+#[derive(Debug)]
+pub(super) struct AtNumber<I>(pub(super) I, pub(super) i64);
+
+impl<I: FromStr<Err = NotAnId>> FromRequestParts<App> for AtNumber<I> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AtNumber<I>, Refusal> {
+        let found: Result<Path<(String, String)>, PathRejection> = Path::from_request_parts(parts, app).await;
+        let Path((id, number)) = found.map_err(|_| Refusal::missing("object", "at this path"))?;
+        let id = id.parse().map_err(|_| Refusal::missing("object", id.as_str()))?;
+        let number = number.parse().map_err(|_| Refusal::missing("number", number.as_str()))?;
+        Ok(AtNumber(id, number))
     }
 }
 

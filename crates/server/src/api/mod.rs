@@ -5,15 +5,23 @@
 
 mod answer;
 mod audit;
+mod configurations;
+mod connectors;
 mod extract;
 mod groups;
 mod guard;
 mod health;
+mod icons;
+mod images;
+mod layers;
+mod making;
 mod sessions;
 mod settings;
 mod tasks;
+mod templates;
 mod tokens;
 mod users;
+mod versions;
 
 pub use answer::ErrorBody;
 
@@ -87,12 +95,62 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(groups::list_groups, groups::create_group))
         .routes(routes!(groups::get_group, groups::update_group, groups::delete_group))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(making::create_os_layer))
+        .routes(routes!(making::create_app_layer))
+        .routes(routes!(making::create_platform_layer))
+        .routes(routes!(making::create_version))
+        .routes(routes!(making::finalize_version))
+        .routes(routes!(making::delete_version))
+        .routes(routes!(making::publish_templates))
+        .routes(routes!(making::collect_garbage))
+        .routes(routes!(making::template_conflicts))
+        .routes(routes!(making::diff_versions))
+        .routes(routes!(making::version_report))
         .routes(routes!(tasks::list_tasks))
         .routes(routes!(tasks::get_task))
         .routes(routes!(tasks::list_task_log))
         .routes(routes!(tasks::stop_task))
         .routes(routes!(tasks::stop_tasks))
+        .routes(routes!(icons::list_icons, icons::create_icon))
+        .routes(routes!(icons::get_icon, icons::update_icon, icons::delete_icon))
+        .routes(routes!(icons::get_icon_image))
+        .routes(routes!(connectors::list_connectors))
+        .routes(routes!(connectors::get_connector))
+        .routes(routes!(connectors::check_credentials))
+        .routes(routes!(connectors::test_connector))
+        .routes(routes!(connectors::browse_connector))
+        .routes(routes!(configurations::list_configurations, configurations::create_configuration))
+        .routes(routes!(
+            configurations::get_configuration,
+            configurations::update_configuration,
+            configurations::delete_configuration
+        ))
+        .routes(routes!(configurations::check_configuration))
+        .routes(routes!(configurations::test_configuration))
+        .routes(routes!(configurations::browse_configuration))
         .routes(routes!(settings::get_settings, settings::update_settings))
+        .routes(routes!(layers::list_layers))
+        .routes(routes!(layers::get_layer, layers::update_layer))
+        .routes(routes!(layers::layer_users))
+        .routes(routes!(layers::list_versions))
+        .routes(routes!(layers::list_assignments))
+        .routes(routes!(layers::resolve))
+        .routes(routes!(versions::get_version, versions::update_version))
+        .routes(routes!(versions::version_users))
+        .routes(routes!(versions::add_assignments))
+        .routes(routes!(versions::update_assignments))
+        .routes(routes!(versions::remove_assignments))
+        .routes(routes!(templates::list_templates, templates::create_template))
+        .routes(routes!(templates::import_template))
+        .routes(routes!(templates::get_template, templates::update_template, templates::delete_template))
+        .routes(routes!(templates::clone_template))
+        .routes(routes!(templates::export_template))
+        .routes(routes!(templates::list_revisions))
+        .routes(routes!(templates::get_revision))
+        .routes(routes!(templates::compare_revisions))
+        .routes(routes!(templates::restore_revision))
+        .routes(routes!(images::list_images))
+        .routes(routes!(images::get_image, images::delete_image))
 }
 
 /// The OpenAPI document of the API.

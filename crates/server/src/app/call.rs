@@ -1,6 +1,7 @@
 //! Who asks, from where, and what they said about it.
 
 use super::Refusal;
+use crate::domain::layer::LayerKind;
 use crate::domain::{Action, Role, Roles, UserId};
 
 /// How somebody showed who they are.
@@ -78,6 +79,18 @@ impl Call {
             .hint("Set a password of your own first."));
         }
         if action.allowed(&self.actor.roles) { Ok(()) } else { Err(Refusal::forbidden(action)) }
+    }
+
+    /// Refuses unless who asks may do `action` to layers of this kind.
+    pub fn may_manage(&self, action: Action, kind: LayerKind) -> Result<(), Refusal> {
+        self.may(action)?;
+        if self.actor.roles.manage(kind) {
+            return Ok(());
+        }
+        let mut refusal = Refusal::forbidden(action);
+        let role = Role::of_layers(kind).as_str();
+        refusal.failure.hint = Some(format!("This needs the role {role}. Ask an administrator."));
+        Err(refusal)
     }
 
     /// The user who asks; the server itself is none.

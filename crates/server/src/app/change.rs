@@ -5,9 +5,9 @@ use crate::db::{Row, Statement, Tx};
 use crate::domain::{Action, AuditId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::Notify;
+use zeroize::Zeroizing;
 
 /// A change under way. Dropped before it is committed it has never been.
 #[derive(Debug)]
@@ -48,8 +48,9 @@ impl App {
             return Ok(Begun::Now(change));
         };
         let user = call.user()?;
-        let asked = serde_json::to_vec(&(action.name(), request)).map_err(Refusal::internal)?;
-        let digest = hex(&Sha256::digest(asked));
+        let asked = Zeroizing::new(serde_json::to_vec(&(action.name(), request)).map_err(Refusal::internal)?);
+        // Keyed, because what is asked may hold a password that a fast digest would let one guess.
+        let digest = self.key.digest(&asked);
         let before = change
             .optional(
                 Statement::new("SELECT request, answer FROM idempotency WHERE user_id = $1 AND key = $2")

@@ -3,22 +3,38 @@
 //! One file per kind of object. Each action checks its permission, validates in [`domain`](crate::domain), changes the
 //! database in one [`Change`] that leaves a row in the audit history, and gives back what the caller sees.
 
+pub mod assignments;
 pub mod audit;
 mod call;
 mod change;
+mod configuration_values;
+pub mod configurations;
+pub mod connectors;
 pub mod engine;
 pub mod groups;
 mod housekeeping;
+mod in_use;
+pub mod icons;
+pub mod images;
+pub mod layers;
 pub mod list;
+pub mod making;
+pub mod picks;
 mod refusal;
+pub mod resolve;
 mod role_grants;
+mod rows;
 mod sagas;
+pub mod secret_key;
 pub mod sessions;
 pub mod settings;
 pub mod tasks;
+pub mod templates;
 mod throttle;
 pub mod tokens;
+pub mod usage;
 pub mod users;
+pub mod versions;
 
 pub use call::{Actor, Call, Proof};
 pub(crate) use change::hex;
@@ -29,8 +45,11 @@ use crate::db::{Db, Row};
 use crate::domain::NotAnId;
 use crate::domain::time::Clock;
 use crate::identity::Passwords;
+use crate::secrets::MasterKey;
 use crate::tasks::{Book, Patience, Runner};
+use ::connectors::Registry;
 use engine::Engine;
+use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,18 +61,41 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) passwords: Passwords,
+    pub(crate) key: Arc<MasterKey>,
+    pub(crate) kinds: Registry,
     pub(crate) engine: Arc<dyn Engine>,
     /// Where tasks keep files while they work.
     pub(crate) scratch: PathBuf,
     pub(crate) book: Arc<Book<App>>,
     pub(crate) wake: Arc<Notify>,
+    pictures: icons::Pictures,
+    places: connectors::Places,
 }
 
 impl App {
-    /// The application on a database that is open.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, engine: Arc<dyn Engine>, scratch: PathBuf) -> App {
-        let book = Arc::new(sagas::book());
-        App { db, clock, passwords: Passwords::new(), engine, scratch, book, wake: Arc::new(Notify::new()) }
+    /// The application on a database that is open, with the key of its secrets and the kinds of connectors that it
+    /// offers.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        key: MasterKey,
+        kinds: Registry,
+        engine: Arc<dyn Engine>,
+        scratch: PathBuf,
+    ) -> App {
+        App {
+            db,
+            clock,
+            passwords: Passwords::new(),
+            key: Arc::new(key),
+            kinds,
+            engine,
+            scratch,
+            book: Arc::new(sagas::book()),
+            wake: Arc::new(Notify::new()),
+            pictures: icons::Pictures::new(),
+            places: connectors::Places::new(),
+        }
     }
 
     /// What carries out this application's tasks.
@@ -63,18 +105,21 @@ impl App {
         Arc::new(Runner::new(self.clone(), book, db, clock, wake, Patience::default(), most))
     }
 
-    /// The connector of a configuration.
-    pub(crate) async fn connect(
-        &self,
-        _id: crate::domain::ConfigurationId,
-    ) -> Result<Arc<dyn ::connectors::Connector>, Refusal> {
-        Err(Refusal::internal("merge"))
-    }
-
     /// The database.
     pub fn db(&self) -> &Db {
         &self.db
     }
+}
+
+/// A field of a change that may be set to nothing: absent it stays, `null` clears it.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A word in a row that the program wrote there, such as a state.
+fn word<T>(row: &Row, column: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, Refusal> {
+    let text = row.text(column)?;
+    read(&text).ok_or_else(|| Refusal::internal(format!("the column {column} holds {text:?}")))
 }
 
 /// An identifier in a row.

@@ -2,6 +2,7 @@
 
 use crate::db::DbError;
 use crate::domain::{Action, FieldError, Invalid};
+use crate::secrets::SecretError;
 use operation::{Explain, Failure};
 
 /// What kind of refusal it is; an HTTP status follows from it.
@@ -60,6 +61,11 @@ impl Refusal {
         self
     }
 
+    /// What another part of the program explains.
+    pub fn explained(reason: Reason, error: &dyn Explain) -> Refusal {
+        Refusal { reason, failure: Failure::new(error), fields: Vec::new() }
+    }
+
     /// There is no such object.
     pub fn missing(what: &str, which: impl std::fmt::Display) -> Refusal {
         Refusal::new(Reason::Missing, "not-found", format!("There is no {what} {which}."))
@@ -99,6 +105,13 @@ impl From<Invalid> for Refusal {
         let mut refusal = Refusal::new(Reason::Invalid, "invalid", message);
         refusal.fields = invalid.into_errors();
         refusal
+    }
+}
+
+impl From<SecretError> for Refusal {
+    fn from(error: SecretError) -> Refusal {
+        tracing::error!(%error, "a secret cannot be opened or sealed");
+        Refusal::explained(Reason::Conflict, &error)
     }
 }
 

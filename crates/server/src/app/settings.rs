@@ -1,9 +1,9 @@
 //! Settings of the server that administrators change while it runs.
 
-use super::{App, Call, Object, Refusal};
+use super::{App, Call, Change, Object, Refusal, configurations};
 use crate::db::{Row, Statement};
-use crate::domain::{Action, Invalid};
-use serde::{Deserialize, Serialize};
+use crate::domain::{Action, ConfigurationId, Invalid};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The name under which they are stored.
@@ -17,6 +17,9 @@ pub struct Settings {
     pub audit_retention_days: i64,
     /// Minutes after which an unused session ends.
     pub session_timeout_minutes: i64,
+    /// The connector configuration of the file share, where packaging disks, installers and exported layers are exchanged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_share: Option<ConfigurationId>,
     /// Rises with every change; the ETag.
     #[serde(skip_deserializing)]
     pub revision: i64,
@@ -24,7 +27,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { audit_retention_days: 730, session_timeout_minutes: 60, revision: 0 }
+        Settings { audit_retention_days: 730, session_timeout_minutes: 60, file_share: None, revision: 0 }
     }
 }
 
@@ -38,6 +41,16 @@ pub struct SettingsChange {
     /// Minutes after which an unused session ends, 5 to 1440.
     #[schema(minimum = 5, maximum = 1440)]
     pub session_timeout_minutes: Option<i64>,
+    /// The connector configuration of the file share, of the connector `fileshare`; it is tried before it is saved.
+    /// `null`: none.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ConfigurationId>)]
+    pub file_share: Option<Option<ConfigurationId>>,
+}
+
+/// What is there, `null` too, as something that was given.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl SettingsChange {
@@ -65,6 +78,9 @@ impl SettingsChange {
             1440,
             &mut settings.session_timeout_minutes,
         );
+        if let Some(file_share) = self.file_share {
+            settings.file_share = file_share;
+        }
         invalid.finish()
     }
 }
@@ -78,6 +94,11 @@ fn read(row: Option<Row>) -> Result<Settings, Refusal> {
 
 fn stored() -> Statement<'static> {
     Statement::new("SELECT value, revision FROM settings WHERE name = $1").bind(NAME)
+}
+
+/// The settings inside a change.
+pub(super) async fn seen_by(change: &mut Change<'_>) -> Result<Settings, Refusal> {
+    read(change.optional(stored()).await?)
 }
 
 impl App {
@@ -100,8 +121,17 @@ impl App {
         wanted: &SettingsChange,
     ) -> Result<Settings, Refusal> {
         call.may(Action::UpdateSettings)?;
+        // Complained of before a file share is tried, which takes its time.
+        wanted.apply(&mut Settings::default())?;
+        let tried = match wanted.file_share.flatten() {
+            Some(id) => Some((id, self.try_file_share(id).await?)),
+            None => None,
+        };
         let mut change = self.begin(call).await?;
-        let before = read(change.optional(stored()).await?)?;
+        if let Some((id, revision)) = tried {
+            configurations::look(&mut change, id, revision).await?;
+        }
+        let before = seen_by(&mut change).await?;
         if revision.is_some_and(|revision| revision != before.revision) {
             return Err(Refusal::stale("settings"));
         }

@@ -44,7 +44,15 @@ pub enum ActionKind {
     Change,
 }
 
-use Permission::{Administer, Anyone, Look, Own};
+use Permission::{Administer, Any, Anyone, Look, ManageLayers, Own};
+
+/// Image templates and assignments.
+const TEMPLATES: Permission = Any(&[Role::ManageImageTemplates]);
+/// Published images.
+const IMAGES: Permission = Any(&[Role::PublishLayeredImages]);
+/// Who manages any layers or templates.
+const MANAGE: &[Role] =
+    &[Role::ManageOsLayers, Role::ManagePlatformLayers, Role::ManageAppLayers, Role::ManageImageTemplates];
 
 actions! {
     /// Begin a session.
@@ -87,6 +95,28 @@ actions! {
     DeleteGroup "delete_group" Change Administer;
     /// Read the audit history.
     ListAudit "list_audit" Read Look;
+    /// Make an OS layer from a disk.
+    CreateOsLayer "create_os_layer" Change Any(&[Role::ManageOsLayers]);
+    /// Make an app layer.
+    CreateAppLayer "create_app_layer" Change Any(&[Role::ManageAppLayers]);
+    /// Make a platform layer.
+    CreatePlatformLayer "create_platform_layer" Change Any(&[Role::ManagePlatformLayers]);
+    /// Make a new version of a layer; the role of its kind is needed.
+    CreateVersion "create_version" Change ManageLayers;
+    /// Finalize a version; the role of its kind is needed.
+    FinalizeVersion "finalize_version" Change ManageLayers;
+    /// Delete a version; the role of its kind is needed.
+    DeleteVersion "delete_version" Change ManageLayers;
+    /// Publish templates.
+    PublishTemplates "publish_templates" Change Any(&[Role::PublishLayeredImages]);
+    /// Give back the room of what nothing in the store uses.
+    CollectGarbage "collect_garbage" Change Administer;
+    /// See what the layers of a template claim together.
+    TemplateConflicts "template_conflicts" Read Look;
+    /// Compare two versions.
+    DiffVersions "diff_versions" Read Look;
+    /// See what is recorded of a version in the store.
+    VersionReport "version_report" Read Look;
     /// List tasks.
     ListTasks "list_tasks" Read Look;
     /// See a task.
@@ -97,10 +127,104 @@ actions! {
     StopTask "stop_task" Change Look;
     /// Ask several tasks to stop: one's own, or for administrators any.
     StopTasks "stop_tasks" Change Look;
+    /// List icons.
+    ListIcons "list_icons" Read Look;
+    /// See an icon.
+    GetIcon "get_icon" Read Look;
+    /// See the picture of an icon.
+    GetIconImage "get_icon_image" Read Look;
+    /// Upload an icon.
+    CreateIcon "create_icon" Change Any(MANAGE);
+    /// Give an icon another name.
+    UpdateIcon "update_icon" Change Any(MANAGE);
+    /// Remove an icon.
+    DeleteIcon "delete_icon" Change Any(MANAGE);
+    /// List kinds of connectors.
+    ListConnectors "list_connectors" Read Look;
+    /// See a kind of connector.
+    GetConnector "get_connector" Read Look;
+    /// See whether a platform accepts credentials that are not saved.
+    CheckCredentials "check_credentials" Read Any(MANAGE);
+    /// Try a connector whose values are not saved.
+    TestConnector "test_connector" Read Any(MANAGE);
+    /// List what can be chosen with values that are not saved.
+    BrowseConnector "browse_connector" Read Any(MANAGE);
+    /// List connector configurations.
+    ListConfigurations "list_configurations" Read Look;
+    /// See a connector configuration.
+    GetConfiguration "get_configuration" Read Look;
+    /// Make a connector configuration.
+    CreateConfiguration "create_configuration" Change Any(MANAGE);
+    /// Change a connector configuration.
+    UpdateConfiguration "update_configuration" Change Any(MANAGE);
+    /// Remove a connector configuration.
+    DeleteConfiguration "delete_configuration" Change Administer;
+    /// See whether the platform of a configuration accepts its credentials.
+    CheckConfiguration "check_configuration" Read Any(MANAGE);
+    /// Try a connector configuration.
+    TestConfiguration "test_configuration" Read Any(MANAGE);
+    /// List what can be chosen on the platform of a configuration.
+    BrowseConfiguration "browse_configuration" Read Any(MANAGE);
     /// Read the settings.
     GetSettings "get_settings" Read Administer;
     /// Change settings.
     UpdateSettings "update_settings" Change Administer;
+    /// List layers.
+    ListLayers "list_layers" Read Look;
+    /// See a layer.
+    GetLayer "get_layer" Read Look;
+    /// Change a layer.
+    UpdateLayer "update_layer" Change ManageLayers;
+    /// See what uses a layer.
+    LayerUsers "layer_users" Read Look;
+    /// List the versions of a layer.
+    ListVersions "list_versions" Read Look;
+    /// See a version.
+    GetVersion "get_version" Read Look;
+    /// Change a version.
+    UpdateVersion "update_version" Change ManageLayers;
+    /// See what uses a version.
+    VersionUsers "version_users" Read Look;
+    /// Find what a reference names.
+    Resolve "resolve" Read Look;
+    /// List image templates.
+    ListTemplates "list_templates" Read Look;
+    /// See an image template.
+    GetTemplate "get_template" Read Look;
+    /// Make an image template.
+    CreateTemplate "create_template" Change TEMPLATES;
+    /// Change an image template.
+    UpdateTemplate "update_template" Change TEMPLATES;
+    /// Remove an image template.
+    DeleteTemplate "delete_template" Change TEMPLATES;
+    /// Make a template like another.
+    CloneTemplate "clone_template" Change TEMPLATES;
+    /// Get an image template as a file.
+    ExportTemplate "export_template" Read Look;
+    /// Make an image template from a file.
+    ImportTemplate "import_template" Change TEMPLATES;
+    /// List the revisions of an image template.
+    ListRevisions "list_revisions" Read Look;
+    /// See a revision of an image template.
+    GetRevision "get_revision" Read Look;
+    /// Compare two revisions of an image template.
+    CompareRevisions "compare_revisions" Read Look;
+    /// Make an image template what it was in an earlier revision.
+    RestoreRevision "restore_revision" Change TEMPLATES;
+    /// List the templates that a layer is assigned to.
+    ListAssignments "list_assignments" Read Look;
+    /// Assign a version to templates.
+    AddAssignments "add_assignments" Change TEMPLATES;
+    /// Move templates from older versions of a layer to this one.
+    UpdateAssignments "update_assignments" Change TEMPLATES;
+    /// Take a version out of templates.
+    RemoveAssignments "remove_assignments" Change TEMPLATES;
+    /// List published images.
+    ListImages "list_images" Read Look;
+    /// See a published image.
+    GetImage "get_image" Read Look;
+    /// Remove the record of a published image.
+    DeleteImage "delete_image" Change IMAGES;
 }
 
 impl Action {

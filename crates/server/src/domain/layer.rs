@@ -1,11 +1,15 @@
 //! Layers and their versions: kinds, states, sizes.
 
+use super::Invalid;
+use disk::format::MAX_DISK;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 
 pub use layering::platform::{Broker, Hypervisor, PlatformTypes, Provisioning, Purpose};
 pub use layering::reference::LayerKind;
 
+const MIB: i64 = 1 << 20;
 const GIB: i64 = 1 << 30;
 
 /// State of a layer version.
@@ -53,6 +57,28 @@ impl VersionState {
     pub fn parse(text: &str) -> Option<VersionState> {
         VersionState::ALL.into_iter().find(|state| state.as_str() == text)
     }
+}
+
+/// Priorities of app layers.
+const PRIORITIES: RangeInclusive<i64> = 1..=1_000_000_000;
+/// What a version may be allowed to add at most, in bytes.
+const MAX_BYTES: RangeInclusive<i64> = MIB..=MAX_DISK as i64;
+
+/// Checks a priority that was sent in `field`. The app with the higher one wins.
+pub fn check_priority(field: &str, priority: i64) -> Result<i64, Invalid> {
+    if PRIORITIES.contains(&priority) {
+        return Ok(priority);
+    }
+    let (lowest, highest) = PRIORITIES.into_inner();
+    Err(Invalid::field(field, "out-of-range", format!("A priority is {lowest} to {highest}.")))
+}
+
+/// Checks what a version may add at most, in bytes, that was sent in `field`.
+pub fn check_max_bytes(field: &str, bytes: i64) -> Result<i64, Invalid> {
+    if MAX_BYTES.contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(Invalid::field(field, "out-of-range", "A version may be allowed to add 1 MiB to 64 TiB."))
 }
 
 /// Most that a version may add when nobody says, in bytes (PRODUCT §2, Sizes).

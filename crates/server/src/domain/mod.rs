@@ -8,7 +8,10 @@ pub mod id;
 pub mod invalid;
 pub mod layer;
 pub mod name;
+pub mod picture;
+pub mod reference;
 pub mod role;
+pub mod template;
 pub mod text;
 pub mod time;
 

@@ -1,5 +1,6 @@
 //! Roles, and what each may do.
 
+use super::layer::LayerKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
@@ -49,6 +50,15 @@ impl Role {
         }
     }
 
+    /// The role that manages layers of a kind.
+    pub fn of_layers(kind: LayerKind) -> Role {
+        match kind {
+            LayerKind::Os => Role::ManageOsLayers,
+            LayerKind::Platform => Role::ManagePlatformLayers,
+            LayerKind::App => Role::ManageAppLayers,
+        }
+    }
+
     /// The role that is written so.
     pub fn parse(text: &str) -> Option<Role> {
         Role::ALL.into_iter().find(|role| role.as_str() == text)
@@ -69,6 +79,11 @@ impl Roles {
             Permission::Any(roles) => {
                 self.0.contains(&Role::Administrator) || roles.iter().any(|role| self.0.contains(role))
             }
+            Permission::ManageLayers => self.allow(Permission::Any(&[
+                Role::ManageOsLayers,
+                Role::ManagePlatformLayers,
+                Role::ManageAppLayers,
+            ])),
         }
     }
 
@@ -84,6 +99,11 @@ impl Roles {
     /// The roles.
     pub fn iter(&self) -> impl Iterator<Item = Role> {
         self.0.iter().copied()
+    }
+
+    /// Whether somebody with these roles manages layers of a kind.
+    pub fn manage(&self, kind: LayerKind) -> bool {
+        self.0.contains(&Role::Administrator) || self.0.contains(&Role::of_layers(kind))
     }
 
     /// Whether there is none.
@@ -111,6 +131,9 @@ pub enum Permission {
     Administer,
     /// One of these roles, or Administrator.
     Any(&'static [Role]),
+    /// The role that manages layers of the kind in question. Which kind that is, only the object tells: who has one of
+    /// the three gets that far.
+    ManageLayers,
 }
 
 #[cfg(test)]

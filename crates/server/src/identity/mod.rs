@@ -7,4 +7,5 @@ mod passwords;
 mod secret;
 
 pub use passwords::{Passwords, check_strength};
+pub(crate) use secret::fill as fill_random;
 pub use secret::{Secret, one_time_password};

@@ -56,7 +56,8 @@ pub fn one_time_password() -> String {
     password
 }
 
-fn fill(bytes: &mut [u8]) {
+/// Fills with random bytes.
+pub(crate) fn fill(bytes: &mut [u8]) {
     // Without randomness no secret is one, and the kernel always has some once it has booted.
     getrandom::fill(bytes).expect("the kernel gives random bytes");
 }

@@ -1,6 +1,9 @@
 //! Who may do what: every operation, asked by every role.
 
 use crate::document::operations;
+use crate::fixture::{self, Shop};
+use crate::icons::png;
+use crate::places::{configuration, simulated};
 use crate::rig::{PASSWORD, Rig, on_both_databases};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -32,6 +35,7 @@ fn matrix() -> String {
         let with_no_role = match action.permission() {
             Permission::Anyone => " and anyone",
             Permission::Own => " and without any role",
+            Permission::ManageLayers => " layers of their kind",
             _ => "",
         };
         text = text.trim_end().to_owned() + with_no_role + "\n";
@@ -59,7 +63,7 @@ fn action(name: &str) -> Option<Action> {
 
 /// Asks an operation with an identifier that nothing has and an empty body: enough to get behind the permission.
 async fn ask(rig: &Rig, client: &reqwest::Client, method: &str, path: &str) -> (u16, String) {
-    let path = path.replace("{id}", "0190c5f0-0000-7000-8000-000000000000");
+    let path = path.replace("{id}", "0190c5f0-0000-7000-8000-000000000000").replace("{number}", "1");
     let method: Method = method.to_uppercase().parse().unwrap();
     let answer = rig.ask_as(client, method, &path, json!({}), &[("if-match", "*")]).await;
     (answer.status.as_u16(), answer.body["code"].as_str().unwrap_or_default().to_owned())
@@ -91,6 +95,48 @@ async fn every_operation_answers_every_role_as_the_matrix_says(rig: Rig) {
     }
 }
 
+/// What makes each changing operation on layers, templates and images succeed.
+async fn succeed_on_layers(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> {
+    let shop = Shop::open(rig, operation).await;
+    let template = shop.make(rig, operation).await;
+    let path = format!("/templates/{template}");
+    let name = format!("{operation} made");
+    Some(match operation {
+        "update_layer" => (Method::PATCH, format!("/layers/{}", shop.office), json!({ "description": "x" })),
+        "update_version" => {
+            (Method::PATCH, format!("/versions/{}", shop.office_1), json!({ "description": "x" }))
+        }
+        "create_template" => (Method::POST, "/templates".into(), shop.template(&name)),
+        "update_template" => (Method::PATCH, path, json!({ "description": "x" })),
+        "delete_template" => (Method::DELETE, path, Value::Null),
+        "clone_template" => (Method::POST, format!("{path}/clone"), json!({ "name": name })),
+        "import_template" => {
+            let mut file = rig.get(&format!("{path}/export")).await.ok().body;
+            file["name"] = json!(name);
+            (Method::POST, "/templates/import".into(), file)
+        }
+        "restore_revision" => (Method::POST, format!("{path}/revisions/1/restore"), Value::Null),
+        "add_assignments" => {
+            let app = fixture::app(rig, &name, &shop.os, 1).await;
+            let version = fixture::version(rig, &app, 1, "deployable", None).await;
+            (Method::POST, format!("/versions/{version}/assignments"), json!({ "templates": [template] }))
+        }
+        "update_assignments" => {
+            let version = fixture::version(rig, &shop.office, 2, "deployable", None).await;
+            (Method::POST, format!("/versions/{version}/assignments/update"), json!({}))
+        }
+        "remove_assignments" => {
+            let path = format!("/versions/{}/assignments/remove", shop.office_1);
+            (Method::POST, path, json!({ "templates": [template] }))
+        }
+        "delete_image" => {
+            let image = fixture::image(rig, &name, &template).await;
+            (Method::DELETE, format!("/images/{image}"), Value::Null)
+        }
+        _ => return None,
+    })
+}
+
 /// What makes each changing operation succeed. An operation without a case fails the test.
 async fn succeed(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> {
     let user = async |name: &str| {
@@ -100,6 +146,10 @@ async fn succeed(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> 
     let group = async |name: &str| {
         let made = rig.ask(Method::POST, "/groups", json!({ "name": name })).await.created();
         format!("/groups/{}", made.body["id"].as_str().unwrap())
+    };
+    let icon = async |name: &str| {
+        let made = rig.upload(&format!("/icons?name={name}"), "image/png", png()).await.created();
+        format!("/icons/{}", made.body["id"].as_str().unwrap())
     };
     Some(match operation {
         "log_in" => (Method::POST, "/session".into(), json!({ "name": "admin", "password": PASSWORD })),
@@ -122,8 +172,22 @@ async fn succeed(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> 
         "create_group" => (Method::POST, "/groups".into(), json!({ "name": "made" })),
         "update_group" => (Method::PATCH, group("changed").await, json!({ "description": "x" })),
         "delete_group" => (Method::DELETE, group("deleted").await, Value::Null),
+        "create_icon" => (Method::POST, "/icons?name=made".into(), Value::Null),
+        "update_icon" => (Method::PATCH, icon("changed").await, json!({ "name": "x" })),
+        "delete_icon" => (Method::DELETE, icon("deleted").await, Value::Null),
+        "create_configuration" => {
+            (Method::POST, "/connector-configurations".into(), simulated("made", "password"))
+        }
+        "update_configuration" => {
+            let path = configuration(rig, simulated("changed", "password")).await;
+            (Method::PATCH, path, json!({ "name": "x" }))
+        }
+        "delete_configuration" => {
+            let path = configuration(rig, simulated("deleted", "password")).await;
+            (Method::DELETE, path, Value::Null)
+        }
         "update_settings" => (Method::PATCH, "/settings".into(), json!({ "audit_retention_days": 60 })),
-        _ => return None,
+        _ => return succeed_on_layers(rig, operation).await,
     })
 }
 
@@ -140,7 +204,10 @@ async fn a_change_that_is_done_is_in_the_audit_history(rig: Rig) {
     for action in changes {
         let case = succeed(&rig, action.name()).await;
         let (method, path, body) = case.unwrap_or_else(|| panic!("{} has no case here", action.name()));
-        rig.ask_with(method, &path, body, &[("if-match", "*")]).await.ok();
+        match action {
+            Action::CreateIcon => rig.upload(&path, "image/png", png()).await.ok(),
+            _ => rig.ask_with(method, &path, body, &[("if-match", "*")]).await.ok(),
+        };
         let statement = server::db::Statement::new("SELECT action FROM audit ORDER BY id DESC LIMIT 1");
         let row = rig.app.db().optional(statement).await.unwrap().unwrap();
         assert_eq!(row.text("action").unwrap(), action.name());

@@ -1,9 +1,11 @@
 //! A server of its own for each test, on a fresh database, and a client to ask it with.
 
+use connectors::simulated::Simulation;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use server::{Config, EngineProcess, Server};
+use server::{Config, EngineProcess, Registry, Server};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -41,8 +43,11 @@ pub(crate) struct Rig {
     pub(crate) first_password: Option<String>,
     pub(crate) app: server::app::App,
     pub(crate) address: SocketAddr,
+    /// The platform behind the connector `simulated`.
+    pub(crate) simulation: Simulation,
+    /// A directory for what the test keeps.
+    pub(crate) directory: tempfile::TempDir,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
-    _directory: tempfile::TempDir,
 }
 
 /// The password of every user that a test makes.
@@ -77,11 +82,16 @@ impl Rig {
     /// Starts a server on a database that nobody has used.
     async fn start(database: Option<String>) -> Rig {
         let directory = tempfile::tempdir().unwrap();
+        let platform = directory.path().join("platform");
+        std::fs::create_dir(&platform).unwrap();
+        let simulation = Simulation::new(&platform, true);
         let config = Config {
             directory: directory.path().join("lamina"),
             listen: "127.0.0.1:0".parse().unwrap(),
             database,
             engine: EngineProcess::Server,
+            credentials: None,
+            connectors: Registry::built_in().with(Arc::new(simulation.clone())),
         };
         let server = Server::start(&config).await.unwrap();
         let mut rig = Rig {
@@ -91,7 +101,8 @@ impl Rig {
             address: server.address,
             running: None,
             config,
-            _directory: directory,
+            simulation,
+            directory,
         };
         rig.serve(server);
         rig
@@ -109,11 +120,21 @@ impl Rig {
 
     /// Stops the server and starts it again on what it has kept.
     pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Stops the server.
+    pub(crate) async fn stop(&mut self) {
         let (stop, running) = self.running.take().unwrap();
         // Connections that are kept open would make the server wait.
         self.client = reqwest::Client::builder().cookie_store(true).build().unwrap();
         stop.send(()).unwrap();
         running.await.unwrap();
+    }
+
+    /// Starts a server that was stopped.
+    pub(crate) async fn start_again(&mut self) {
         let server = Server::start(&self.config).await.unwrap();
         assert_eq!(server.first_password, None, "the users were there already");
         self.serve(server);
@@ -134,6 +155,17 @@ impl Rig {
         let first = self.first_password.clone().unwrap();
         self.ask(Method::POST, "/session", json!({ "name": "admin", "password": first })).await.ok();
         self.ask(Method::PUT, "/me/password", json!({ "current": first, "new": PASSWORD })).await.ok();
+    }
+
+    /// Logs in as the administrator, after a restart.
+    pub(crate) async fn log_in(&self) {
+        self.ask(Method::POST, "/session", json!({ "name": "admin", "password": PASSWORD })).await.ok();
+    }
+
+    /// Sends a file.
+    pub(crate) async fn upload(&self, path: &str, kind: &str, file: Vec<u8>) -> Answer {
+        let request = self.client.post(self.url(path)).header("content-type", kind).body(file);
+        Answer::of(request.send().await.unwrap()).await
     }
 
     /// Asks with a body and takes whatever comes.

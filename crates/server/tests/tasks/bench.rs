@@ -200,7 +200,8 @@ impl Bench {
         let patience = Patience { tries: 3, pause: Duration::from_millis(5) };
         let stop = CancellationToken::new();
         let (clock, wake): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Notify::new()));
-        let runner = Runner::new(self.world.clone(), Arc::new(book()), self.db.clone(), clock, wake, patience, 2);
+        let runner =
+            Runner::new(self.world.clone(), Arc::new(book()), self.db.clone(), clock, wake, patience, 2);
         let running = tokio::spawn(Arc::new(runner).run(stop.clone()));
         (stop, running)
     }
@@ -216,7 +217,11 @@ impl Bench {
     pub(crate) async fn ended(&self, task: TaskId) -> String {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         while self.of(task, "ended_at").await.is_empty() {
-            assert!(tokio::time::Instant::now() < patience, "the task does not end: {:?}", self.world.diary());
+            assert!(
+                tokio::time::Instant::now() < patience,
+                "the task does not end: {:?}",
+                self.world.diary()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.of(task, "state").await

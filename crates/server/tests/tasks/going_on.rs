@@ -22,7 +22,11 @@ async fn what_one_server_leaves_in_the_middle_another_takes_to_its_end(bench: Be
     bench.world.hold(None);
     let _server = bench.server();
     assert_eq!(bench.ended(task).await, "done");
-    assert_eq!(bench.world.diary(), ["first", "second", "commit", "last"], "nothing was done twice or undone");
+    assert_eq!(
+        bench.world.diary(),
+        ["first", "second", "commit", "last"],
+        "nothing was done twice or undone"
+    );
 }
 
 async fn a_task_whose_server_died_goes_on_when_its_lease_has_ended(bench: Bench) {
@@ -49,7 +53,8 @@ async fn a_server_that_lost_a_task_writes_nothing_more_of_it(bench: Bench) {
     let (stop, running) = bench.server();
     bench.world.reached().await;
     // As if another server had taken it.
-    let taken = "UPDATE tasks SET generation = generation + 1, holder = 'another', lease_until = $2 WHERE id = $1";
+    let taken =
+        "UPDATE tasks SET generation = generation + 1, holder = 'another', lease_until = $2 WHERE id = $1";
     let never = i64::MAX;
     bench.db.execute(Statement::new(taken).bind(task.to_string()).bind(never)).await.unwrap();
     // The step is told to leave the task alone; what it gives then is of no interest to anybody.

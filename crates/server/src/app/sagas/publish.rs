@@ -21,6 +21,9 @@ use worker::{Job, Outcome};
 /// The saga's name.
 pub(in crate::app) const PUBLISH: &str = "publish";
 
+/// What the engine says when a layer brings a file of which the OS version has a newer version.
+const NEWER: &str = "os-binary-newer";
+
 /// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::app) struct Publish {
@@ -42,6 +45,8 @@ pub(in crate::app) struct Publish {
     pub(in crate::app) size: Option<u64>,
     /// What to do with a partition that is in the way of growth.
     pub(in crate::app) recovery: Option<Recovery>,
+    /// Why files go in although the OS version has newer ones.
+    pub(in crate::app) override_reason: Option<String>,
     /// To where it goes.
     pub(in crate::app) configuration: ConfigurationId,
     /// The kind of connector.
@@ -102,6 +107,7 @@ impl Step<App> for Compose {
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
         let parameters = parameters(at)?;
         let name = parameters.stored_name();
+        let overridden = parameters.override_reason.is_some();
         // Composing costs little, and its report is needed: what an earlier run made is made again.
         work::remove_stored(at.env, &format!("image:{name}")).await?;
         let request = ComposeRequest {
@@ -114,6 +120,18 @@ impl Step<App> for Compose {
             return Err(work::other_outcome());
         };
         work::log_warnings(at, &report.warnings);
+        if let Some(newer) = report.warnings.iter().find(|warning| warning.code == NEWER)
+            && !overridden
+        {
+            return Err(Failure {
+                code: NEWER.to_owned(),
+                message: newer.message.clone(),
+                hint: Some(
+                    "Make a new version of the layer on this OS version, or publish with an override reason."
+                        .to_owned(),
+                ),
+            });
+        }
         Ok(
             serde_json::json!({ "digest": report.digest, "warnings": report.warnings, "applied": report.applied }),
         )
