@@ -185,7 +185,7 @@ impl<I: FromStr> FromRequestParts<App> for At<I> {
 #[derive(Debug)]
 pub(super) struct AtNumber<I>(pub(super) I, pub(super) i64);
 
-impl<I: FromStr<Err = NotAnId>> FromRequestParts<App> for AtNumber<I> {
+impl<I: FromStr> FromRequestParts<App> for AtNumber<I> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AtNumber<I>, Refusal> {

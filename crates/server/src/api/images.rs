@@ -25,7 +25,8 @@ pub(super) async fn list_images(
 ///
 /// With what it was made of.
 #[utoipa::path(get, path = "/images/{id}", operation_id = "get_image", tag = "images",
-    params(("id" = String, Path, description = "The image.")), responses((status = 200, body = ImageDetails)))]
+    params(("id" = String, Path, description = "The image.")),
+    responses((status = 200, body = ImageDetails)))]
 pub(super) async fn get_image(
     State(app): State<App>,
     Caller(call): Caller,

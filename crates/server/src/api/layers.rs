@@ -28,7 +28,8 @@ pub(super) async fn list_layers(
 ///
 /// With how many versions it has and what uses it.
 #[utoipa::path(get, path = "/layers/{id}", operation_id = "get_layer", tag = "layers",
-    params(("id" = String, Path, description = "The layer.")), responses((status = 200, body = LayerDetails)))]
+    params(("id" = String, Path, description = "The layer.")),
+    responses((status = 200, body = LayerDetails)))]
 pub(super) async fn get_layer(
     State(app): State<App>,
     Caller(call): Caller,

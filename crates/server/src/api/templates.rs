@@ -59,7 +59,8 @@ pub(super) async fn import_template(
 
 /// See an image template.
 #[utoipa::path(get, path = "/templates/{id}", operation_id = "get_template", tag = "templates",
-    params(("id" = String, Path, description = "The template.")), responses((status = 200, body = TemplateView)))]
+    params(("id" = String, Path, description = "The template.")),
+    responses((status = 200, body = TemplateView)))]
 pub(super) async fn get_template(
     State(app): State<App>,
     Caller(call): Caller,
@@ -122,7 +123,8 @@ pub(super) async fn clone_template(
 ///
 /// It names what it uses, so that it can be imported on another server.
 #[utoipa::path(get, path = "/templates/{id}/export", operation_id = "export_template", tag = "templates",
-    params(("id" = String, Path, description = "The template.")), responses((status = 200, body = TemplateFile)))]
+    params(("id" = String, Path, description = "The template.")),
+    responses((status = 200, body = TemplateFile)))]
 pub(super) async fn export_template(
     State(app): State<App>,
     Caller(call): Caller,
@@ -145,7 +147,8 @@ pub(super) async fn list_revisions(
 }
 
 /// See a revision of an image template.
-#[utoipa::path(get, path = "/templates/{id}/revisions/{number}", operation_id = "get_revision", tag = "templates",
+#[utoipa::path(get, path = "/templates/{id}/revisions/{number}", operation_id = "get_revision",
+    tag = "templates",
     params(("id" = String, Path, description = "The template."),
         ("number" = i64, Path, description = "The revision.")),
     responses((status = 200, body = RevisionContent)))]

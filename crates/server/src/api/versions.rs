@@ -13,7 +13,8 @@ use axum::extract::State;
 
 /// See a version.
 #[utoipa::path(get, path = "/versions/{id}", operation_id = "get_version", tag = "layers",
-    params(("id" = String, Path, description = "The version.")), responses((status = 200, body = VersionView)))]
+    params(("id" = String, Path, description = "The version.")),
+    responses((status = 200, body = VersionView)))]
 pub(super) async fn get_version(
     State(app): State<App>,
     Caller(call): Caller,
@@ -59,7 +60,8 @@ pub(super) async fn version_users(
 /// Assign a version to templates.
 ///
 /// They do not have its layer yet. All of them are changed or, when one cannot be, none.
-#[utoipa::path(post, path = "/versions/{id}/assignments", operation_id = "add_assignments", tag = "assignments",
+#[utoipa::path(post, path = "/versions/{id}/assignments", operation_id = "add_assignments",
+    tag = "assignments",
     params(("id" = String, Path, description = "The version.")),
     request_body = TemplateChoice, responses((status = 200, body = AssignedTemplates)))]
 pub(super) async fn add_assignments(

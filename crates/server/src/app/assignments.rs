@@ -103,7 +103,8 @@ const LISTING: Listing = Listing {
         UNION ALL SELECT t.id, t.name, t.name_key, v.id, v.name, v.layer_id, v.sequence \
           FROM templates t JOIN versions v ON v.id = t.platform_version_id \
         UNION ALL SELECT t.id, t.name, t.name_key, v.id, v.name, v.layer_id, v.sequence \
-          FROM template_apps a JOIN templates t ON t.id = a.template_id JOIN versions v ON v.id = a.version_id) u",
+          FROM template_apps a JOIN templates t ON t.id = a.template_id \
+          JOIN versions v ON v.id = a.version_id) u",
     id: "u.template_id",
     sorts: &[Sort { name: "template", column: "u.name_key", number: false }],
     newest_first: false,

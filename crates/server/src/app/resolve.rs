@@ -15,7 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveQuery {
-    /// The reference: `[os:|platform:|app:|image:]NAME[@VERSION]`. Without a version the latest deployable one is meant.
+    /// The reference: `[os:|platform:|app:|image:]NAME[@VERSION]`. Without a version the latest deployable one
+    /// is meant.
     pub reference: String,
 }
 

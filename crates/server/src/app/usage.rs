@@ -1,5 +1,6 @@
 //! Where layers and versions are used, and why they cannot be deleted then.
 
+use super::in_use::NAMED;
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::rows::Rows;
 use super::{App, Call, Change, Reason, Refusal, layers, picks};
@@ -7,9 +8,6 @@ use crate::db::{Row, Statement};
 use crate::domain::{Action, LayerId, VersionId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-
-/// Most users that a refusal names.
-const NAMED: usize = 10;
 
 /// What kind of thing uses a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -110,8 +108,8 @@ impl UsageFilter {
     }
 }
 
-/// Every use, one row each. A layer is used by one thing once. The condition on version or layer goes into each part of
-/// the union, where indices serve it.
+/// Every use, one row each. A layer is used by one thing once. The condition on version or layer goes into
+/// each part of the union, where indices serve it.
 const LISTING: Listing = Listing {
     select: "SELECT u.kind, u.id, u.name, u.name_key, u.used_as, u.version_id, u.version FROM (\
         SELECT 'template' AS kind, t.id AS id, t.name AS name, t.name_key AS name_key, 'os' AS used_as, \
@@ -120,12 +118,13 @@ const LISTING: Listing = Listing {
         UNION ALL SELECT 'template', t.id, t.name, t.name_key, 'platform', v.id, v.name, v.layer_id \
           FROM templates t JOIN versions v ON v.id = t.platform_version_id \
         UNION ALL SELECT 'template', t.id, t.name, t.name_key, 'app', v.id, v.name, v.layer_id \
-          FROM template_apps a JOIN templates t ON t.id = a.template_id JOIN versions v ON v.id = a.version_id \
+          FROM template_apps a JOIN templates t ON t.id = a.template_id \
+          JOIN versions v ON v.id = a.version_id \
         UNION ALL SELECT 'packaging', w.id, l.name || '@' || w.name, l.name_key || '@' || w.name_key, 'os', \
           v.id, v.name, v.layer_id FROM packagings p JOIN versions v ON v.id = p.os_version_id \
           JOIN versions w ON w.id = p.version_id JOIN layers l ON l.id = w.layer_id \
-        UNION ALL SELECT 'packaging', w.id, l.name || '@' || w.name, l.name_key || '@' || w.name_key, 'base', \
-          v.id, v.name, v.layer_id FROM packagings p JOIN versions v ON v.id = p.base_version_id \
+        UNION ALL SELECT 'packaging', w.id, l.name || '@' || w.name, l.name_key || '@' || w.name_key, \
+          'base', v.id, v.name, v.layer_id FROM packagings p JOIN versions v ON v.id = p.base_version_id \
           JOIN versions w ON w.id = p.version_id JOIN layers l ON l.id = w.layer_id \
           WHERE p.base_version_id <> p.os_version_id \
         UNION ALL SELECT 'packaging', w.id, l.name || '@' || w.name, l.name_key || '@' || w.name_key, \

@@ -78,8 +78,8 @@ pub struct VersionFilter {
 }
 
 const LISTING: Listing = Listing {
-    select: "SELECT v.id, v.layer_id, l.name AS layer, l.kind, v.sequence, v.name, v.name_key, v.description, \
-             v.state, v.max_bytes, v.added_bytes, v.digest, v.provenance, v.created_at, v.revision \
+    select: "SELECT v.id, v.layer_id, l.name AS layer, l.kind, v.sequence, v.name, v.name_key, \
+             v.description, v.state, v.max_bytes, v.added_bytes, v.digest, v.provenance, v.created_at, v.revision \
              FROM versions v JOIN layers l ON l.id = v.layer_id",
     id: "v.id",
     sorts: &[

@@ -1,6 +1,7 @@
 //! References: how people name a layer version or image, `[os:|platform:|app:|image:]NAME[@VERSION]`.
 //!
-//! The engine's parser reads them. Names are compared as the server compares them ([`name::key`](super::name::key)).
+//! The engine's parser reads them. Names are compared as the server compares them
+//! ([`name::key`](super::name::key)).
 
 use super::Invalid;
 use super::layer::LayerKind;

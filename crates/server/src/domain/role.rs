@@ -131,8 +131,8 @@ pub enum Permission {
     Administer,
     /// One of these roles, or Administrator.
     Any(&'static [Role]),
-    /// The role that manages layers of the kind in question. Which kind that is, only the object tells: who has one of
-    /// the three gets that far.
+    /// The role that manages layers of the kind in question. Which kind that is, only the object tells: who has
+    /// one of the three gets that far.
     ManageLayers,
 }
 

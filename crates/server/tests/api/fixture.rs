@@ -1,4 +1,4 @@
-//! What tasks, icons and connectors leave in the database, put there directly.
+//! What tasks and connectors leave in the database, put there directly.
 
 use crate::rig::Rig;
 use reqwest::Method;
@@ -17,24 +17,6 @@ async fn execute(rig: &Rig, statement: Statement<'_>) {
     assert_eq!(rig.app.db().execute(statement).await.unwrap(), 1);
 }
 
-/// The built-in icons, where they are not there yet.
-async fn icons(rig: &Rig) {
-    for (id, name) in
-        [(icon::OS, "os"), (icon::PLATFORM, "platform"), (icon::APP, "app"), (icon::TEMPLATE, "template")]
-    {
-        let statement = Statement::new(
-            "INSERT INTO icons (id, name, name_key, built_in, media_type, bytes, created_at, revision) \
-             VALUES ($1, $2, $2, $3, 'image/svg+xml', $4, $5, 1) ON CONFLICT DO NOTHING",
-        )
-        .bind(id.to_string())
-        .bind(name)
-        .bind(true)
-        .bind(b"<svg/>".to_vec())
-        .bind(later());
-        rig.app.db().execute(statement).await.unwrap();
-    }
-}
-
 struct NewLayer<'a> {
     kind: &'a str,
     name: &'a str,
@@ -45,12 +27,11 @@ struct NewLayer<'a> {
 }
 
 async fn layer(rig: &Rig, new: NewLayer<'_>) -> String {
-    icons(rig).await;
     let id = LayerId::new().to_string();
     let statement = Statement::new(
-        "INSERT INTO layers (id, kind, name, name_key, description, os_layer_id, icon_id, priority, platform, \
-         hypervisor, store_name, created_at, revision) \
-         VALUES ($1, $2, $3, $4, '', $5, $6, $7, $8, $9, $3, $10, 1)",
+        "INSERT INTO layers (id, kind, name, name_key, description, os_layer_id, icon_id, priority, \
+         platform, hypervisor, store_name, store_key, created_at, revision) \
+         VALUES ($1, $2, $3, $4, '', $5, $6, $7, $8, $9, $3, $4, $10, 1)",
     )
     .bind(id.as_str())
     .bind(new.kind)
@@ -116,8 +97,8 @@ pub(crate) async fn version(
 pub(crate) async fn configuration(rig: &Rig, name: &str) -> String {
     let id = ConfigurationId::new().to_string();
     let statement = Statement::new(
-        "INSERT INTO connector_configurations (id, connector, name, name_key, fields, secrets, created_at, \
-         revision) VALUES ($1, 'fileshare', $2, $3, '{}', $4, $5, 1)",
+        "INSERT INTO connector_configurations (id, connector, name, name_key, fields, secrets, \
+         secret_names, created_at, revision) VALUES ($1, 'fileshare', $2, $3, '{}', $4, '[]', $5, 1)",
     )
     .bind(id.as_str())
     .bind(name)
@@ -159,6 +140,23 @@ pub(crate) async fn packaging(rig: &Rig, new: Packaging<'_>) {
         .bind(*prerequisite);
         execute(rig, statement).await;
     }
+}
+
+/// A task that waits in the queue and that nobody takes.
+pub(crate) async fn task(rig: &Rig, owner: &str) -> String {
+    let id = TaskId::new().to_string();
+    let statement = Statement::new(
+        "INSERT INTO tasks (id, kind, title, state, object_kind, object_id, object_name, description, links, \
+         owner_id, owner_name, address, saga, stop_asked, committed, generation, lease_until, created_at, \
+         changed_at) SELECT $1, 'publish', 'Publishing Layered Image', 'queued', 'template', 'x', 'Desk', '', \
+         '[]', id, name, '-', '{}', FALSE, FALSE, 0, $3, $4, $4 FROM users WHERE name = $2",
+    )
+    .bind(id.as_str())
+    .bind(owner)
+    .bind(i64::MAX)
+    .bind(later());
+    execute(rig, statement).await;
+    id
 }
 
 /// A published image.
@@ -211,6 +209,16 @@ impl Shop {
         let editor_1 = version(rig, &editor, 1, "deployable", None).await;
         let configuration = configuration(rig, &format!("{name}Share")).await;
         Shop { os, os_1, os_2, platform, platform_1, office, office_1, editor, editor_1, configuration }
+    }
+
+    /// What makes an app layer.
+    pub(crate) fn layer(&self, name: &str) -> Value {
+        json!({ "name": name, "os_layer_id": self.os, "version": "1", "packaging": self.packaging(name) })
+    }
+
+    /// A packaging disk.
+    pub(crate) fn packaging(&self, name: &str) -> Value {
+        json!({ "configuration_id": self.configuration, "disk": format!("{name}.vhd"), "format": "vhd" })
     }
 
     /// What makes a template of everything there, with OS version 2.

@@ -149,8 +149,8 @@ async fn an_icon_that_is_used_stays(rig: Rig) {
     let made = rig.upload("/icons?name=Used", "image/png", png()).await.created();
     let id = made.body["id"].as_str().unwrap();
     let layer = Statement::new(
-        "INSERT INTO layers (id, kind, name, name_key, description, icon_id, priority, store_name, created_at, \
-         revision) VALUES ('l1', 'os', 'Windows 11', 'windows 11', '', $1, 0, 'w', 0, 1)",
+        "INSERT INTO layers (id, kind, name, name_key, description, icon_id, priority, store_name, store_key, \
+         created_at, revision) VALUES ('l1', 'os', 'Windows 11', 'windows 11', '', $1, 0, 'w', 'w', 0, 1)",
     );
     rig.app.db().execute(layer.bind(id)).await.unwrap();
     let path = format!("/icons/{id}");

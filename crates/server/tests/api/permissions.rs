@@ -129,6 +129,50 @@ async fn succeed_on_layers(rig: &Rig, operation: &str) -> Option<(Method, String
             let path = format!("/versions/{}/assignments/remove", shop.office_1);
             (Method::POST, path, json!({ "templates": [template] }))
         }
+        "create_os_layer" => {
+            let disk = json!({ "name": name, "version": "1", "configuration_id": shop.configuration,
+                "disk": "os.vhdx" });
+            (Method::POST, "/os-layers".into(), disk)
+        }
+        "create_app_layer" => (Method::POST, "/app-layers".into(), shop.layer(&name)),
+        "create_platform_layer" => {
+            let mut new = shop.layer(&name);
+            new["platform"] = json!({ "purpose": "publishing", "hypervisor": "kvm" });
+            (Method::POST, "/platform-layers".into(), new)
+        }
+        "create_version" => {
+            let new = json!({ "version": "2", "packaging": shop.packaging(&name) });
+            (Method::POST, format!("/layers/{}/versions", shop.office), new)
+        }
+        "finalize_version" => {
+            let version = fixture::version(rig, &shop.office, 2, "packaging", None).await;
+            fixture::packaging(
+                rig,
+                fixture::Packaging {
+                    version: &version,
+                    os: &shop.os_1,
+                    base: None,
+                    platform: None,
+                    prerequisites: &[],
+                    configuration: &shop.configuration,
+                },
+            )
+            .await;
+            (Method::POST, format!("/versions/{version}/finalize"), json!({}))
+        }
+        "delete_version" => {
+            let version = fixture::version(rig, &shop.office, 2, "deployable", None).await;
+            (Method::DELETE, format!("/versions/{version}"), Value::Null)
+        }
+        "publish_templates" => {
+            (Method::POST, "/publish".into(), json!({ "templates": [{ "template_id": template }] }))
+        }
+        "collect_garbage" => (Method::POST, "/store/collect-garbage".into(), Value::Null),
+        "stop_task" => {
+            let task = fixture::task(rig, "admin").await;
+            (Method::POST, format!("/tasks/{task}/stop"), Value::Null)
+        }
+        "stop_tasks" => (Method::POST, "/tasks/stop".into(), json!({})),
         "delete_image" => {
             let image = fixture::image(rig, &name, &template).await;
             (Method::DELETE, format!("/images/{image}"), Value::Null)

@@ -305,8 +305,8 @@ async fn a_configuration_that_is_used_stays(rig: Rig) {
     let path = configuration(&rig, simulated("Platform", PASSWORD)).await;
     let id = path.rsplit('/').next().unwrap();
     for sql in [
-        "INSERT INTO layers (id, kind, name, name_key, description, icon_id, priority, store_name, created_at, \
-         revision) SELECT 'l', 'os', 'Windows', 'windows', '', MIN(id), 0, 'w', 0, 1 FROM icons",
+        "INSERT INTO layers (id, kind, name, name_key, description, icon_id, priority, store_name, store_key, \
+         created_at, revision) SELECT 'l', 'os', 'Windows', 'windows', '', MIN(id), 0, 'w', 'w', 0, 1 FROM icons",
         "INSERT INTO versions (id, layer_id, sequence, name, name_key, description, state, store_version, \
          max_bytes, created_at, revision) VALUES ('v', 'l', 1, '1.0', '1.0', '', 'packaging', '1', 1, 0, 1)",
     ] {

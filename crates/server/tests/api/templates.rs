@@ -49,7 +49,8 @@ async fn a_template_pins_what_it_is_made_of(rig: Rig) {
     assert_eq!(apps(&made.body), ["Office@1", "Editor@1"], "the lowest priority of this template first");
     assert_eq!(made.body["apps"][0]["layer_priority"], 20);
     let disk = json!({
-        "format": "vhdx", "bytes": 137_438_953_472_i64, "name": null, "recovery": "move", "generalisation": "none"
+        "format": "vhdx", "bytes": 137_438_953_472_i64, "name": null, "recovery": "move",
+        "generalisation": "none",
     });
     assert_eq!(made.body["disk"], disk);
     assert_eq!(made.headers["location"], format!("/api/v1/templates/{}", made.body["id"].as_str().unwrap()));
@@ -299,7 +300,7 @@ async fn a_template_goes_into_a_file_and_comes_back(rig: Rig) {
         file["apps"],
         json!([{ "app": "app:Editor@1", "priority": null }, { "app": "app:Office@1", "priority": null }])
     );
-    assert_eq!((&file["configuration"], &file["icon"]), (&json!("Share"), &json!("template")));
+    assert_eq!((&file["configuration"], &file["icon"]), (&json!("Share"), &json!("Image template")));
     assert!(!file.to_string().contains(&shop.os), "no identifier of this server");
 
     let import = async |file: &Value| rig.ask(Method::POST, "/templates/import", file.clone()).await;

@@ -69,7 +69,8 @@ impl App {
         let (task, text) = (TaskId::new(), id.to_string());
         let object = version_object(&text, &version.full);
         let description = format!("Deleting {}.", version.full);
-        let wanted = Wanted { saga: DELETE_VERSION, title: "Delete Version", description, object, parameters };
+        let wanted =
+            Wanted { saga: DELETE_VERSION, title: "Delete Version", description, object, parameters };
         self.enqueue(&mut change, task, wanted).await?;
         change.audit(Action::DeleteVersion, object, &serde_json::json!({ "was": version.state })).await?;
         change.commit().await?;

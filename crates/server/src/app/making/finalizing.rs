@@ -111,10 +111,9 @@ impl App {
             override_reason,
             os_version: os.to_string(),
         };
-        let state = Statement::new(
-            "UPDATE versions SET state = 'finalizing', revision = revision + 1 WHERE id = $1",
-        )
-        .bind(id.to_string());
+        let state =
+            Statement::new("UPDATE versions SET state = 'finalizing', revision = revision + 1 WHERE id = $1")
+                .bind(id.to_string());
         change.execute(state).await?;
         // The task that waits for this is over.
         let waited = Statement::new(
@@ -127,7 +126,8 @@ impl App {
         let (task, text) = (TaskId::new(), id.to_string());
         let object = version_object(&text, &version.full);
         let description = format!("Capturing {}.", version.full);
-        let task_wanted = Wanted { saga: FINALIZE_VERSION, title: "Finalize", description, object, parameters };
+        let task_wanted =
+            Wanted { saga: FINALIZE_VERSION, title: "Finalize", description, object, parameters };
         self.enqueue(&mut change, task, task_wanted).await?;
         change.audit(Action::FinalizeVersion, object, &serde_json::json!({ "request": wanted })).await?;
         let started = Started { task_id: task };

@@ -5,6 +5,7 @@ mod deleting;
 mod finalizing;
 mod os_layers;
 mod packaging;
+mod place;
 mod publishing;
 mod reports;
 mod stored;
@@ -13,7 +14,7 @@ pub use deleting::Started;
 pub use finalizing::Finalize;
 pub use os_layers::NewOsLayer;
 pub use packaging::{NewAppLayer, NewPackaging, NewPlatformLayer, NewVersion};
-pub use publishing::{Publishing, PublishingTask, PublishTemplate, PublishTemplates};
+pub use publishing::{PublishTemplate, PublishTemplates, Publishing, PublishingTask};
 pub use reports::DiffQuery;
 
 use super::rows::Rows;
@@ -62,7 +63,8 @@ async fn insert_layer(change: &mut Change<'_>, layer: &LayerRow<'_>) -> Result<(
         return Err(Invalid::field("name", "name-taken", message).into());
     }
     let store_name = free_store_name(change, kind, layer.name).await?;
-    let highest = Statement::new("SELECT COALESCE(MAX(priority), 0) AS n FROM layers WHERE kind = $1").bind(kind);
+    let highest =
+        Statement::new("SELECT COALESCE(MAX(priority), 0) AS n FROM layers WHERE kind = $1").bind(kind);
     let priority = change.optional(highest).await?.map(|row| row.integer("n")).transpose()?.unwrap_or(0) + 1;
     let statement = Statement::new(
         "INSERT INTO layers (id, kind, name, name_key, description, os_layer_id, icon_id, priority, platform, \
@@ -190,7 +192,8 @@ async fn connector_of(
 
 /// A disk's name that was sent in `field`, checked.
 fn disk_name(field: &str, text: &str) -> Result<DiskName, Invalid> {
-    text.parse().map_err(|refused: connectors::NameRefused| Invalid::field(field, "disk-name", refused.to_string()))
+    text.parse()
+        .map_err(|refused: connectors::NameRefused| Invalid::field(field, "disk-name", refused.to_string()))
 }
 
 /// The object of the audit history and of the task: a version, by its reference.

@@ -1,7 +1,7 @@
 //! App and platform layers, and new versions of any layer: their packaging disks.
 
 use super::super::layers::check_icon;
-use super::super::picks::{self, Candidate, Found, Pick};
+use super::super::picks::{Candidate, Found, Pick};
 use super::super::sagas::{CREATE_VERSION, CreateVersion, VersionInStore};
 use super::super::tasks::Wanted;
 use super::super::{App, Begun, Call, Change, Refusal};
@@ -10,13 +10,13 @@ use super::{
     LayerRow, Making, VersionRow, connector_of, disk_name, insert_layer, insert_version, version_object,
 };
 use crate::db::Statement;
-use crate::domain::layer::{LayerKind, PlatformTypes, Purpose as LayerPurpose, check_max_bytes, default_max_bytes};
+use crate::domain::layer::{
+    LayerKind, PlatformTypes, Purpose as LayerPurpose, check_max_bytes, default_max_bytes,
+};
 use crate::domain::name::Name;
 use crate::domain::template::DiskFormat;
 use crate::domain::text::check_description;
-use crate::domain::{
-    Action, ConfigurationId, IconId, Invalid, LayerId, TaskId, VersionId, icon, reference,
-};
+use crate::domain::{Action, ConfigurationId, IconId, Invalid, LayerId, TaskId, VersionId, icon, reference};
 use connectors::{DiskName, Purpose, Shipment};
 use layering::report::CompositeSpec;
 use serde::{Deserialize, Serialize};
@@ -345,7 +345,11 @@ impl App {
             return Err(Invalid::field("packaging.prerequisites", "too-many", message).into());
         }
         if kind != LayerKind::App && !new.prerequisites.is_empty() {
-            invalid.add("packaging.prerequisites", "prerequisites-of-app", "Only app layers have prerequisites.");
+            invalid.add(
+                "packaging.prerequisites",
+                "prerequisites-of-app",
+                "Only app layers have prerequisites.",
+            );
         }
         let picks: Vec<Pick> =
             [os].into_iter().chain(new.platform).chain(new.prerequisites.iter().copied()).collect();
@@ -373,8 +377,10 @@ impl App {
             platform = invalid.take(found.deployable(field, pick, |_| None).and_then(|candidate| {
                 of_kind(field, candidate, LayerKind::Platform)?;
                 if candidate.platform.is_none_or(|types| types.purpose != LayerPurpose::Packaging) {
-                    let message =
-                        format!("{} is for publishing; packaging needs one for packaging.", candidate.reference());
+                    let message = format!(
+                        "{} is for publishing; packaging needs one for packaging.",
+                        candidate.reference()
+                    );
                     return Err(Invalid::field(field, "platform-not-packaging", message));
                 }
                 Ok(candidate.version_id)
@@ -429,14 +435,9 @@ impl App {
     ) -> Result<Making, Refusal> {
         let (version, store_version) = insert_version(&mut change, row).await?;
         insert_packaging(&mut change, version, subject, packaging).await?;
-        let composite = composite(
-            &mut change,
-            packaging.os,
-            &packaging.prerequisites,
-            subject.base,
-            packaging.platform,
-        )
-        .await?;
+        let composite =
+            composite(&mut change, packaging.os, &packaging.prerequisites, subject.base, packaging.platform)
+                .await?;
         let parameters = CreateVersion {
             version: VersionInStore {
                 layer: subject.layer,
@@ -527,9 +528,4 @@ fn check_types(field: &str, types: PlatformTypes) -> Result<(), Invalid> {
         return Err(Invalid::field(field, "platform-types", message));
     }
     Ok(())
-}
-
-/// What a version in packaging was made on, as its candidate.
-pub(super) async fn os_of(change: &mut Change<'_>, id: VersionId) -> Result<Candidate, Refusal> {
-    picks::version(change, id).await
 }

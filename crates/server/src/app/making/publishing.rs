@@ -117,10 +117,16 @@ impl App {
         let complaint = |code: &str, message: String| Ok(Err(Invalid::field(field, code, message)));
         let name = &content.name;
         let Some(platform) = &content.platform else {
-            return complaint("platform-missing", format!("The template {name} has no publishing platform layer."));
+            return complaint(
+                "platform-missing",
+                format!("The template {name} has no publishing platform layer."),
+            );
         };
         let Some(configuration) = &content.configuration else {
-            return complaint("configuration-missing", format!("The template {name} has no connector configuration."));
+            return complaint(
+                "configuration-missing",
+                format!("The template {name} has no connector configuration."),
+            );
         };
         if content.disk.generalisation == Generalisation::Sysprep {
             let message =

@@ -1,4 +1,5 @@
-//! Templates as files: what uses identifiers here is named, so that the file means something on another server.
+//! Templates as files: what has an identifier here is named, so that the file means something on another
+//! server.
 
 use super::wanted::check;
 use super::{AppPick, NewTemplate, TemplateView, create, store};

@@ -149,7 +149,8 @@ impl App {
         }
         if let Some(layer) = filter.layer {
             conditions.add(
-                "(ol.id = ? OR pl.id = ? OR t.id IN (SELECT template_id FROM template_apps WHERE layer_id = ?))",
+                "(ol.id = ? OR pl.id = ? OR \
+                 t.id IN (SELECT template_id FROM template_apps WHERE layer_id = ?))",
                 layer.to_string(),
             );
         }

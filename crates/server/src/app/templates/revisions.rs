@@ -129,7 +129,8 @@ impl App {
         Ok(Comparison::of(&before.content, &after.content))
     }
 
-    /// Makes a template what it was in an earlier revision; that is a new revision. Refused when something is gone.
+    /// Makes a template what it was in an earlier revision; that is a new revision. Refused when something is
+    /// gone.
     pub async fn restore_revision(
         &self,
         call: &Call,

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppPick {
-    /// This version; or instead:
+    /// This version; or instead of it `layer_id`.
     pub version_id: Option<VersionId>,
     /// The latest deployable version of this layer.
     pub layer_id: Option<LayerId>,
@@ -121,7 +121,8 @@ pub(super) fn as_wanted(content: &TemplateContent) -> NewTemplate {
     }
 }
 
-/// Checks what is wanted and pins its versions. `was` is what it comes from, which tells the names of what is gone.
+/// Checks what is wanted and pins its versions. `was` is what it comes from, which tells the names of what is
+/// gone.
 pub(super) async fn check(
     rows: &mut impl Rows,
     wanted: &NewTemplate,

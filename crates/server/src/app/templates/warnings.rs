@@ -46,8 +46,8 @@ pub(super) fn of(template: &Template, made_on: &HashMap<VersionId, String>) -> V
             };
             let (layer, version) = (&platform.layer, &platform.version);
             let message = format!(
-                "The platform layer {layer}@{version} was made on {other} of the OS layer, and the template has \
-                 version {}. Make a new version of the platform layer on that one.",
+                "The platform layer {layer}@{version} was made on {other} of the OS layer, and the template \
+                 has version {}. Make a new version of the platform layer on that one.",
                 content.os.version
             );
             warn("os-version-differs", message);
