@@ -1,7 +1,7 @@
 //! The REST API under `/api/v1`: reads requests, calls [`App`], writes answers. It has no rules of its own.
 //!
-//! One file per kind of object. Every operation is named as its [`Action`] and is in the OpenAPI
-//! document that [`document`] gives, from which the client is made.
+//! One file per kind of object. Every operation is named as its [`Action`] and is in the OpenAPI document that
+//! [`document`] gives, from which the client is made.
 
 mod answer;
 mod audit;

@@ -22,39 +22,40 @@ impl App {
         let settings = self.settings().await?;
         let now = self.clock.now();
         let before_days = |days: i64| now.before_seconds(days * DAY);
-        self.remove_old(
-            "audit history",
-            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT $2)",
-            before_days(settings.audit_retention_days),
-        )
-        .await?;
-        self.remove_old(
-            "answers to creating calls",
-            "DELETE FROM idempotency WHERE (user_id, key) IN \
-             (SELECT user_id, key FROM idempotency WHERE created_at < $1 LIMIT $2)",
-            before_days(REPEATABLE_DAYS),
-        )
-        .await?;
-        self.remove_old(
-            "sessions",
-            "DELETE FROM sessions WHERE secret_digest IN \
-             (SELECT secret_digest FROM sessions WHERE seen_at < $1 LIMIT $2)",
-            now.before_seconds(settings.session_timeout_minutes * 60),
-        )
-        .await?;
-        self.remove_old(
-            "API tokens",
-            "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE expires_at < $1 LIMIT $2)",
-            before_days(ENDED_TOKEN_DAYS),
-        )
-        .await?;
-        self.remove_old(
-            "failed log-ins",
-            "DELETE FROM login_failures WHERE subject IN \
-             (SELECT subject FROM login_failures WHERE last_at < $1 LIMIT $2)",
-            now.before_seconds(throttle::FORGET),
-        )
-        .await
+        let old: [(&str, &'static str, Time); 5] = [
+            (
+                "audit history",
+                "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT $2)",
+                before_days(settings.audit_retention_days),
+            ),
+            (
+                "answers to creating calls",
+                "DELETE FROM idempotency WHERE (user_id, key) IN \
+                 (SELECT user_id, key FROM idempotency WHERE created_at < $1 LIMIT $2)",
+                before_days(REPEATABLE_DAYS),
+            ),
+            (
+                "sessions",
+                "DELETE FROM sessions WHERE secret_digest IN \
+                 (SELECT secret_digest FROM sessions WHERE seen_at < $1 LIMIT $2)",
+                now.before_seconds(settings.session_timeout_minutes * 60),
+            ),
+            (
+                "API tokens",
+                "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE expires_at < $1 LIMIT $2)",
+                before_days(ENDED_TOKEN_DAYS),
+            ),
+            (
+                "failed log-ins",
+                "DELETE FROM login_failures WHERE subject IN \
+                 (SELECT subject FROM login_failures WHERE last_at < $1 LIMIT $2)",
+                now.before_seconds(throttle::FORGET),
+            ),
+        ];
+        for (what, sql, before) in old {
+            self.remove_old(what, sql, before).await?;
+        }
+        Ok(())
     }
 
     async fn remove_old(&self, what: &str, sql: &'static str, before: Time) -> Result<(), Refusal> {
