@@ -14,6 +14,7 @@
 
 mod catalog;
 mod check;
+mod copy;
 mod digest;
 mod directory;
 mod durable;
@@ -34,6 +35,7 @@ mod store;
 
 pub use catalog::Location;
 pub use check::{CheckReport, Problem};
+pub use copy::{CopyReport, Copying};
 pub use digest::{BlobHasher, block_digest, zero_block_digest};
 pub use error::{Error, Result};
 pub use gc::GcReport;
