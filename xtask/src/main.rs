@@ -44,7 +44,7 @@ enum Task {
     Bench(bench::Arguments),
     /// Check who depends on whom, where `unsafe` is written and how folders are named
     Arch,
-    /// Write the OpenAPI document of the API to openapi/
+    /// Write the OpenAPI documents of the API to openapi/, and the client made from them
     Openapi,
 }
 

@@ -3,10 +3,12 @@
 
 mod delivering;
 mod fetching;
+mod folders;
 mod looking;
 
 pub use delivering::*;
 pub use fetching::*;
+pub use folders::*;
 pub use looking::*;
 
 use crate::connector::{Connector, Shipment};
@@ -71,6 +73,11 @@ macro_rules! conformance_tests {
             a_disk_that_is_not_there_has_its_own_code
             a_disk_in_use_is_neither_fetched_nor_deleted
             only_the_disk_that_was_seen_is_deleted
+            a_folder_comes_back_as_it_went_out
+            files_of_a_folder_that_are_there_already_are_kept_and_others_replaced
+            a_file_of_a_folder_appears_only_when_it_is_complete
+            removing_files_takes_only_them_and_folders_that_are_empty_then
+            a_folder_needs_the_one_that_it_is_in
         }
     };
     ($make:path: $($promise:ident)*) => {

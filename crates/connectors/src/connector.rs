@@ -1,7 +1,7 @@
 //! What every connector does, and the data that goes in and out.
 
 use crate::description::{Capabilities, Purpose};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::OperationKey;
 use crate::name::DiskName;
 use crate::watch::Watch;
@@ -88,6 +88,94 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// `disk-changed` when another file has the name or this one was written since, `disk-in-use`.
     async fn delete_disk(&self, name: &DiskName, stamp: &DiskStamp) -> Result<Removal>;
+
+    /// A folder for files that belong together, such as exported layers, whether it is there or not. The one that it
+    /// is to lie in has to exist. Only where [`Capabilities::keeps_folders`]; so for the following, too.
+    ///
+    /// # Errors
+    /// `share-not-found`, and `disk-not-plain` when something else has the name.
+    async fn folder(&self, name: &DiskName) -> Result<Folder> {
+        let _ = name;
+        Err(no_folders())
+    }
+
+    /// The files of a folder and of the folders in it, by name. What this connector could not name is left out: hidden
+    /// names, links and devices.
+    ///
+    /// # Errors
+    /// `folder-too-large` when there are more files than are handled.
+    async fn folder_files(&self, folder: &DiskName) -> Result<Vec<FolderFile>> {
+        let _ = folder;
+        Err(no_folders())
+    }
+
+    /// Copies files of a folder to the same names in the local folder `target`. A file that is there with its length
+    /// is not copied again, so an interrupted call goes on; one has its name only when it is complete.
+    ///
+    /// # Errors
+    /// `disk-changed` when a file is not as long as was said, or was written while it was read.
+    async fn fetch_files(
+        &self,
+        folder: &DiskName,
+        files: &[FolderFile],
+        target: &Path,
+        watch: &Watch,
+    ) -> Result<()> {
+        let _ = (folder, files, target, watch);
+        Err(no_folders())
+    }
+
+    /// Copies files of the local folder `source` to the same names in a folder, one after the other in this order, and
+    /// makes the folders that they need. A file that is there already with the same contents stays, another one is
+    /// replaced, and each has its name only when it is complete. So an interrupted call goes on.
+    async fn deliver_files(
+        &self,
+        key: &OperationKey,
+        folder: &DiskName,
+        files: &[DiskName],
+        source: &Path,
+        watch: &Watch,
+    ) -> Result<()> {
+        let _ = (key, folder, files, source, watch);
+        Err(no_folders())
+    }
+
+    /// Removes files of a folder and, where nothing else is in them, the folders that they were in, this one included,
+    /// for which hidden files of this program do not count. What an interrupted
+    /// [`deliver_files`](Connector::deliver_files) with this key left goes, too.
+    async fn remove_files(
+        &self,
+        key: &OperationKey,
+        folder: &DiskName,
+        files: &[DiskName],
+    ) -> Result<Removal> {
+        let _ = (key, folder, files);
+        Err(no_folders())
+    }
+}
+
+fn no_folders() -> Error {
+    Error::Unsupported { place: "this connector".to_owned(), what: "keep folders of files" }
+}
+
+/// A folder for files that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Whether it is there.
+    pub exists: bool,
+    /// Its path, if programs on this machine may work in it themselves.
+    pub here: Option<PathBuf>,
+    /// Where, for people.
+    pub location: Location,
+}
+
+/// A file in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FolderFile {
+    /// Its name below the folder.
+    pub name: DiskName,
+    /// Its length, bytes.
+    pub bytes: u64,
 }
 
 /// One thing that a test of a connector tried.

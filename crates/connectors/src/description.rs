@@ -58,6 +58,8 @@ pub struct Capabilities {
     pub reports_changed_blocks: bool,
     /// Whether the connector knows the machines that run on its disks and can delete them.
     pub manages_machines: bool,
+    /// Whether folders of files, such as exported layers, are kept there.
+    pub keeps_folders: bool,
     /// What can be listed: `disks`, or names of fields.
     pub browses: Vec<&'static str>,
 }

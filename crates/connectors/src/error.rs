@@ -54,6 +54,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The platform has an address that users' configurations may not lead to.
+    #[error("{place} may not be reached: {reason}")]
+    Forbidden {
+        /// Which place.
+        place: String,
+        /// Why.
+        reason: String,
+    },
     /// The platform was there and is not any more, or does not answer.
     #[error("the connection to {place} was lost: {reason}")]
     Lost {
@@ -142,6 +150,16 @@ pub enum Error {
         /// The limit.
         most: u64,
     },
+    /// A folder holds more files than are handled.
+    #[error("{folder} on {place} holds more than {most} files and folders")]
+    FolderTooLarge {
+        /// Which place.
+        place: String,
+        /// Which folder.
+        folder: String,
+        /// The limit.
+        most: usize,
+    },
     /// The file to deliver is not there.
     #[error("there is no file {path} to deliver")]
     NothingToDeliver {
@@ -219,6 +237,7 @@ impl Explain for Error {
             Error::Credentials { .. } => "connector-credentials-refused",
             Error::Denied { .. } => "connector-access-denied",
             Error::Unreachable { .. } => "connector-unreachable",
+            Error::Forbidden { .. } => "connector-address-forbidden",
             Error::Lost { .. } => "connector-connection-lost",
             Error::NoShare { .. } => "share-not-found",
             Error::Unprotected { .. } => "connector-unprotected",
@@ -229,6 +248,7 @@ impl Explain for Error {
             Error::Taken { .. } => "disk-name-taken",
             Error::NoRoom { .. } => "no-room",
             Error::TooLarge { .. } => "disk-too-large",
+            Error::FolderTooLarge { .. } => "folder-too-large",
             Error::NothingToDeliver { .. } => "nothing-to-deliver",
             Error::Note { .. } => "connector-note-damaged",
             Error::Answer { .. } => "connector-answer-unusable",
@@ -250,6 +270,9 @@ impl Explain for Error {
                 "Give the account the right to list, create, rename, change and delete files there."
             }
             Error::Unreachable { .. } => "See whether the name and port are right and the server is running.",
+            Error::Forbidden { .. } => {
+                "Give the name of the file server itself; link-local addresses and metadata services are never reached."
+            }
             Error::Lost { .. } => "Run the task again; it goes on where it was interrupted.",
             Error::NoShare { .. } => "See whether the share or folder was renamed, removed or not mounted.",
             Error::Unprotected { .. } => {
@@ -266,6 +289,9 @@ impl Explain for Error {
             Error::Taken { .. } => "Choose another name, or move the other file away.",
             Error::NoRoom { .. } => "Free some room and run the task again.",
             Error::TooLarge { .. } => "See whether this is the right file.",
+            Error::FolderTooLarge { .. } => {
+                "See whether this is the right folder; it should hold layers only."
+            }
             Error::NothingToDeliver { .. } => "Run the task again from its beginning.",
             Error::Note { .. } => {
                 "See what is in the folder, remove it when nothing in it is needed, and start again."

@@ -15,6 +15,7 @@ mod field;
 mod key;
 mod kind;
 mod name;
+mod reach;
 mod watch;
 
 pub mod fileshare;
@@ -25,8 +26,8 @@ pub mod conformance;
 pub mod simulated;
 
 pub use connector::{
-    Browse, Connector, Delivered, DiskStamp, Entry, EntryKind, Fetched, FileIdentity, Found, Listing,
-    Location, MachineState, Outcome, Placement, Removal, Shipment, Trial, Usage,
+    Browse, Connector, Delivered, DiskStamp, Entry, EntryKind, Fetched, FileIdentity, Folder, FolderFile,
+    Found, Listing, Location, MachineState, Outcome, Placement, Removal, Shipment, Trial, Usage,
 };
 pub use description::{Capabilities, Description, Limits, Purpose};
 pub use error::{Error, Result};
@@ -34,4 +35,5 @@ pub use field::{Choice, Condition, Field, FieldError, FieldType, Secrets, Values
 pub use key::OperationKey;
 pub use kind::{Kind, Registry};
 pub use name::{DiskName, NameRefused};
+pub use reach::{Reach, Unreachable};
 pub use watch::Watch;

@@ -4,8 +4,8 @@
 //! disk, and sees afterwards what is left. Disks are moved by the code of file shares.
 
 use crate::connector::{
-    Browse, Connector, Delivered, DiskStamp, Fetched, Found, Listing, MachineState, Outcome, Placement,
-    Removal, Shipment, Trial, Usage,
+    Browse, Connector, Delivered, DiskStamp, Fetched, Folder, FolderFile, Found, Listing, MachineState,
+    Outcome, Placement, Removal, Shipment, Trial, Usage,
 };
 use crate::description::{Capabilities, Description, Purpose};
 use crate::error::{Error, Result};
@@ -42,6 +42,11 @@ pub enum Operation {
     MachineState,
     DeleteMachine,
     DeleteDisk,
+    Folder,
+    FolderFiles,
+    FetchFiles,
+    DeliverFiles,
+    RemoveFiles,
 }
 
 impl Operation {
@@ -60,6 +65,11 @@ impl Operation {
             Operation::MachineState => "machine_state",
             Operation::DeleteMachine => "delete_machine",
             Operation::DeleteDisk => "delete_disk",
+            Operation::Folder => "folder",
+            Operation::FolderFiles => "folder_files",
+            Operation::FetchFiles => "fetch_files",
+            Operation::DeliverFiles => "deliver_files",
+            Operation::RemoveFiles => "remove_files",
         }
     }
 }
@@ -109,6 +119,7 @@ pub struct Contents {
 
 #[derive(Default)]
 struct State {
+    in_place: bool,
     calls: BTreeMap<Operation, u64>,
     /// By operation and the number of the call, from 1.
     faults: BTreeMap<(Operation, u64), When>,
@@ -122,7 +133,6 @@ struct State {
 #[derive(Clone)]
 pub struct Simulation {
     directory: PathBuf,
-    in_place: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -133,7 +143,14 @@ impl Simulation {
     /// A platform that keeps its disks in this existing directory. With `in_place` the engine reads and writes there
     /// itself; without, disks are copied in and out as over a network.
     pub fn new(directory: &Path, in_place: bool) -> Simulation {
-        Simulation { directory: directory.to_owned(), in_place, state: Arc::default() }
+        let simulation = Simulation { directory: directory.to_owned(), state: Arc::default() };
+        simulation.set_in_place(in_place);
+        simulation
+    }
+
+    /// Whether connectors that are made from now on let the engine read and write in the directory itself.
+    pub fn set_in_place(&self, in_place: bool) {
+        self.state().in_place = in_place;
     }
 
     /// A connector with the right password.
@@ -143,7 +160,8 @@ impl Simulation {
 
     /// A connector with this password.
     pub fn connector_with(&self, password: &str) -> Arc<dyn Connector> {
-        let access = DirectoryAccess::new(&self.directory.to_string_lossy(), self.in_place);
+        let in_place = self.state().in_place;
+        let access = DirectoryAccess::new(&self.directory.to_string_lossy(), in_place);
         let capabilities = Capabilities {
             reports_changed_blocks: true,
             manages_machines: true,
@@ -433,5 +451,43 @@ impl Connector for Simulated {
             Ok(removal)
         })
         .await
+    }
+
+    async fn folder(&self, name: &DiskName) -> Result<Folder> {
+        self.call(Operation::Folder, self.disks.folder(name)).await
+    }
+
+    async fn folder_files(&self, folder: &DiskName) -> Result<Vec<FolderFile>> {
+        self.call(Operation::FolderFiles, self.disks.folder_files(folder)).await
+    }
+
+    async fn fetch_files(
+        &self,
+        folder: &DiskName,
+        files: &[FolderFile],
+        target: &Path,
+        watch: &Watch,
+    ) -> Result<()> {
+        self.call(Operation::FetchFiles, self.disks.fetch_files(folder, files, target, watch)).await
+    }
+
+    async fn deliver_files(
+        &self,
+        key: &OperationKey,
+        folder: &DiskName,
+        files: &[DiskName],
+        source: &Path,
+        watch: &Watch,
+    ) -> Result<()> {
+        self.call(Operation::DeliverFiles, self.disks.deliver_files(key, folder, files, source, watch)).await
+    }
+
+    async fn remove_files(
+        &self,
+        key: &OperationKey,
+        folder: &DiskName,
+        files: &[DiskName],
+    ) -> Result<Removal> {
+        self.call(Operation::RemoveFiles, self.disks.remove_files(key, folder, files)).await
     }
 }

@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use support::{Answer, Lamina, assert_snapshot, lamina};
+use support::{Answer, Lamina, assert_snapshot, describe, lamina};
 use tempfile::TempDir;
 
 /// The hive of programs' settings.
@@ -87,43 +87,6 @@ impl Scene {
         assert_eq!(answer.stdout, "", "{}", answer.call);
         assert!(answer.stderr.starts_with(&format!("error[{code}]: ")), "{}", answer.stderr);
     }
-}
-
-/// Writes a line for every value in objects of the same kind: its key and what it is. A key that some of them lack has
-/// a question mark.
-fn describe(place: &str, values: &[&Value], into: &mut String) {
-    let objects: Vec<_> = values.iter().filter_map(|value| value.as_object()).collect();
-    if !objects.is_empty() && objects.len() == values.len() {
-        let keys: BTreeSet<&String> = objects.iter().flat_map(|object| object.keys()).collect();
-        for key in keys {
-            let found: Vec<&Value> = objects.iter().filter_map(|object| object.get(key)).collect();
-            let optional = if found.len() < objects.len() { "?" } else { "" };
-            let dot = if place.is_empty() { "" } else { "." };
-            describe(&format!("{place}{dot}{key}{optional}"), &found, into);
-        }
-        return;
-    }
-    let lists: Vec<_> = values.iter().filter_map(|value| value.as_array()).collect();
-    if !lists.is_empty() && lists.len() == values.len() {
-        let members: Vec<&Value> = lists.into_iter().flatten().collect();
-        match members.is_empty() {
-            true => into.push_str(&format!("{place}[]\n")),
-            false => describe(&format!("{place}[]"), &members, into),
-        }
-        return;
-    }
-    let kinds: BTreeSet<&str> = values
-        .iter()
-        .map(|value| match value {
-            Value::Null => "null",
-            Value::Bool(_) => "true or false",
-            Value::Number(_) => "number",
-            Value::String(_) => "text",
-            Value::Array(_) => "list",
-            Value::Object(_) => "object",
-        })
-        .collect();
-    into.push_str(&format!("{place}: {}\n", kinds.into_iter().collect::<Vec<_>>().join(" or ")));
 }
 
 /// The bytes of a file on a disk's OS volume.

@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             max_size: None,
             platform: None,
         },
+        changed: None,
         trust_metadata: false,
         allow_backing: false,
         override_reason: None,

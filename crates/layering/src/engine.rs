@@ -234,7 +234,11 @@ impl Engine {
 
     /// Captures what changed on a returned packaging disk, found as the request says.
     pub fn capture(&self, request: &CaptureRequest, progress: &dyn Progress) -> Result<VersionReport> {
-        let changes = if request.trust_metadata { Changes::TrustMetadata } else { Changes::Compare };
+        let changes = match &request.changed {
+            Some(ranges) => Changes::Known(ranges.iter().cloned().collect()),
+            None if request.trust_metadata => Changes::TrustMetadata,
+            None => Changes::Compare,
+        };
         self.capture_changes(request, changes, progress)
     }
 

@@ -11,12 +11,11 @@ use std::str::FromStr;
 
 /// A set of names: each type here is written as one of its `NAMES`, at the command line as in records.
 macro_rules! names {
-    ($(#[$doc:meta])* $type:ident, $what:literal {
+    ($(#[doc = $doc:literal])* $type:ident, $what:literal {
         $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+
     }) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum $type {
             $($(#[$variant_doc])* #[serde(rename = $name)] $variant,)+
         }
@@ -34,6 +33,21 @@ macro_rules! names {
                 }
             }
         }
+
+        // Not derived: the derive does not see names that come through a macro, and describes those of the variants.
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $type {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some(concat!($($doc),*).trim()))
+                    .enum_values(Some($type::NAMES.iter().copied()))
+                    .into()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $type {}
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 use crate::reference::LayerKind;
 use crate::report::{CompositeSpec, VersionSpec};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Imports a disk as a version of an OS layer.
@@ -73,6 +74,10 @@ pub struct CaptureRequest {
     pub disk: PathBuf,
     /// The new version.
     pub version: VersionSpec,
+    /// The only ranges of the disk, bytes, that may differ from what it contained: what a platform's snapshot difference
+    /// says. Nothing else is read then. When absent the disk is compared.
+    #[serde(default)]
+    pub changed: Option<Vec<Range<u64>>>,
     /// Skip files whose records are equal without comparing contents.
     #[serde(default)]
     pub trust_metadata: bool,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   api ──► app ──► domain
-//!            └────► db, identity, secrets
+//!            └────► db, identity, secrets, tls
 //! ```
 //!
 //! `domain` holds the words and rules and does nothing; `app` does what is asked, in one transaction each; `api` is the
@@ -10,12 +10,15 @@
 
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod db;
 pub mod domain;
 pub mod identity;
 pub mod secrets;
 mod serve;
 pub mod tasks;
+mod tls;
 
 pub use connectors::Registry;
 pub use serve::{Config, EngineProcess, ServeError, Server};
+pub use tls::{Authority, Tls, TlsError};

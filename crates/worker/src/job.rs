@@ -68,6 +68,9 @@ pub enum Job {
     ListLayout {
         /// The layout.
         directory: PathBuf,
+        /// References of versions, as the answer has them, of which it also names the files.
+        #[serde(default)]
+        files_of: Vec<String>,
     },
     /// Check the store.
     Check {

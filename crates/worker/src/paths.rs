@@ -55,6 +55,7 @@ pub fn paths(store: &Path, job: &Job) -> Paths {
             composite: _,
             disk,
             version: _,
+            changed: _,
             trust_metadata: _,
             allow_backing,
             override_reason: _,
@@ -67,7 +68,9 @@ pub fn paths(store: &Path, job: &Job) -> Paths {
             ..Paths::default()
         },
         Job::ImportLayers(ImportLayersRequest { directory, references: _, rename: _, max_size: _ })
-        | Job::ListLayout { directory } => Paths { read: vec![directory.clone()], ..Paths::default() },
+        | Job::ListLayout { directory, files_of: _ } => {
+            Paths { read: vec![directory.clone()], ..Paths::default() }
+        }
         Job::StoredIntegrity(StoredIntegrityRequest { image: _, kind: _ })
         | Job::Compose(_)
         | Job::List

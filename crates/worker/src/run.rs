@@ -43,7 +43,9 @@ fn perform(store: &Path, job: Job, progress: &dyn Progress) -> layering::Result<
         Job::RegistryDiff(request) => open()?.registry_diff(&request, progress).map(Outcome::RegistryDiff),
         Job::ExportLayers(request) => open()?.export_layers(&request, progress).map(Outcome::ExportLayers),
         Job::ImportLayers(request) => open()?.import_layers(&request, progress).map(Outcome::ImportLayers),
-        Job::ListLayout { directory } => Engine::list_layout(&directory, progress).map(Outcome::ListLayout),
+        Job::ListLayout { directory, files_of } => {
+            Engine::list_layout_files(&directory, &files_of, progress).map(Outcome::ListLayout)
+        }
         Job::Check { read_data } => open()?.check(read_data, progress).map(Outcome::Check),
         Job::Remove { reference } => open()?.remove(&reference).map(Outcome::Remove),
         Job::Gc { dry_run } => open()?.gc(dry_run, progress).map(Outcome::Gc),

@@ -37,12 +37,26 @@ pub(crate) enum Ring {
     Tools,
     /// The server's tests, on SQLite and PostgreSQL
     Databases,
+    /// Every operation of the API, asked by Schemathesis what the OpenAPI document allows, for about 90 seconds
+    Api,
     /// Documentation without warnings, and its examples
     Docs,
 }
 
-const ALL: [Ring; 8] =
-    [Ring::Fmt, Ring::Lint, Ring::Arch, Ring::Build, Ring::Pure, Ring::Tools, Ring::Databases, Ring::Docs];
+const ALL: [Ring; 9] = [
+    Ring::Fmt,
+    Ring::Lint,
+    Ring::Arch,
+    Ring::Build,
+    Ring::Pure,
+    Ring::Tools,
+    Ring::Databases,
+    Ring::Api,
+    Ring::Docs,
+];
+
+/// Seconds for which the API is walked.
+const WALK: &str = "90";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -143,6 +157,7 @@ impl Session {
             Ring::Pure => self.tests(Packages::All, &["--lib", "--bins"], &[]),
             Ring::Tools => self.tests(Packages::AllBut(SERVER), &["--test", "*"], &[]),
             Ring::Databases => self.databases(),
+            Ring::Api => self.walk_api(),
             Ring::Docs => {
                 let mut tally = self.check(
                     &["doc", "--workspace", "--no-deps", "--document-private-items"],
@@ -193,6 +208,23 @@ impl Session {
                 tests(&[])
             }
         }
+    }
+
+    /// Lets Schemathesis ask a server of its own; no answer may be a server error or unlike the document.
+    fn walk_api(&self) -> Result<Tally> {
+        // The program as the tests have it: another choice of packages would compile what it is made of anew.
+        let built = self.check(&["test", "--workspace", "--no-run"], &[])?;
+        if built.failed > 0 {
+            return Ok(built);
+        }
+        let python = setup::prepare_walker(&self.workspace.target_directory)?;
+        let status = command(python)
+            .arg(self.workspace.workspace_root.join("xtask/python/walk_api.py"))
+            .arg(self.workspace.target_directory.join("debug/lamina"))
+            .arg(WALK)
+            .status()
+            .context("cannot start the walk of the API")?;
+        Ok(Tally::of_check(status.success()))
     }
 
     fn tests(&self, packages: Packages, selection: &[&str], environment: &[(&str, &str)]) -> Result<Tally> {

@@ -8,6 +8,8 @@ mod apt;
 mod oracles;
 mod packages;
 
+pub(crate) use oracles::prepare_walker;
+
 use crate::metadata::Workspace;
 use crate::report;
 use anyhow::{Result, bail};

@@ -3,10 +3,10 @@
 use super::note::{self, FileStamp, Note, OwnFiles, Stage};
 use super::share::{Access, Opening, Share, SharePath};
 use super::transfer::{self, Progressed};
-use super::{fetch, listing, trials};
+use super::{fetch, folder, listing, trials};
 use crate::connector::{
-    Browse, Connector, Delivered, DiskStamp, Fetched, Found, Listing, MachineState, Placement, Removal,
-    Shipment, Trial, Usage,
+    Browse, Connector, Delivered, DiskStamp, Fetched, Folder, FolderFile, Found, Listing, MachineState,
+    Placement, Removal, Shipment, Trial, Usage,
 };
 use crate::description::{Capabilities, Purpose};
 use crate::error::{Error, Result};
@@ -255,7 +255,7 @@ impl Note {
 }
 
 /// Opens a file that is to be delivered and says which state of it that is.
-async fn open_local(path: &Path) -> Result<(LocalFile, FileStamp)> {
+pub(super) async fn open_local(path: &Path) -> Result<(LocalFile, FileStamp)> {
     let owned = path.to_owned();
     let opened = blocking(move || {
         let file = File::open(&owned)?;
@@ -391,6 +391,46 @@ impl Connector for ShareConnector {
 
     async fn delete_disk(&self, name: &DiskName, stamp: &DiskStamp) -> Result<Removal> {
         on_share!(self, share => self.delete_on(share, name, stamp))
+    }
+
+    async fn folder(&self, name: &DiskName) -> Result<Folder> {
+        let exists = on_share!(self, share => folder::exists(share, name, self.place()))?;
+        let here = self.access.here(&SharePath::from(name));
+        Ok(Folder { exists, here, location: self.access.location(name) })
+    }
+
+    async fn folder_files(&self, folder: &DiskName) -> Result<Vec<FolderFile>> {
+        on_share!(self, share => folder::files(share, folder, self.place()))
+    }
+
+    async fn fetch_files(
+        &self,
+        folder: &DiskName,
+        files: &[FolderFile],
+        target: &Path,
+        watch: &Watch,
+    ) -> Result<()> {
+        on_share!(self, share => folder::fetch(share, folder, files, target, self.place(), watch))
+    }
+
+    async fn deliver_files(
+        &self,
+        key: &OperationKey,
+        folder: &DiskName,
+        files: &[DiskName],
+        source: &Path,
+        watch: &Watch,
+    ) -> Result<()> {
+        on_share!(self, share => folder::deliver(share, key, folder, files, source, watch))
+    }
+
+    async fn remove_files(
+        &self,
+        key: &OperationKey,
+        folder: &DiskName,
+        files: &[DiskName],
+    ) -> Result<Removal> {
+        on_share!(self, share => folder::remove(share, key, folder, files))
     }
 }
 

@@ -238,9 +238,9 @@ impl Directory {
         }
     }
 
-    fn make_hidden_folder(&self, folder: &SharePath) -> Result<()> {
+    fn make_folder(&self, folder: &SharePath, mode: Mode) -> Result<()> {
         let parent = self.open_folder(folder.parent().as_ref()).map_err(self.fail("making", folder))?;
-        match fs::mkdirat(&parent, folder.file_name(), Mode::RWXU) {
+        match fs::mkdirat(&parent, folder.file_name(), mode) {
             Ok(()) => fs::fsync(&parent).map_err(self.fail("making durable", folder)),
             // Opened, so that a link of this name is refused.
             Err(Errno::EXIST) => {
@@ -321,7 +321,12 @@ impl Share for OpenDirectory {
     }
 
     async fn make_hidden_folder(&self, folder: &SharePath) -> Result<()> {
-        self.run(folder, Directory::make_hidden_folder).await
+        self.run(folder, |directory, folder| directory.make_folder(folder, Mode::RWXU)).await
+    }
+
+    async fn make_folder(&self, folder: &SharePath) -> Result<()> {
+        let mode = Mode::RWXU | Mode::RWXG | Mode::RWXO; // less what the process's mask takes away
+        self.run(folder, move |directory, folder| directory.make_folder(folder, mode)).await
     }
 
     async fn rename_new(&self, from: &SharePath, to: &SharePath) -> Result<()> {

@@ -8,6 +8,7 @@
 mod connector;
 mod directory;
 mod fetch;
+mod folder;
 mod kind;
 mod listing;
 mod local_file;
@@ -37,6 +38,7 @@ pub(crate) fn capabilities() -> Capabilities {
         limits: Limits { disk_bytes: MAX_DISK },
         reports_changed_blocks: false,
         manages_machines: false,
+        keeps_folders: true,
         browses: vec!["disks"],
     }
 }

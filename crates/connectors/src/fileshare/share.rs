@@ -40,6 +40,8 @@ pub(crate) trait Share: Send + Sync {
     async fn write(&self, file: &SharePath, opening: Opening) -> Result<Box<dyn Sink>>;
     /// Makes a folder that people do not see; fine when it is there.
     async fn make_hidden_folder(&self, folder: &SharePath) -> Result<()>;
+    /// Makes a folder; fine when it is there.
+    async fn make_folder(&self, folder: &SharePath) -> Result<()>;
     /// Gives a file another name, durably. `disk-name-taken` when anything has that name.
     async fn rename_new(&self, from: &SharePath, to: &SharePath) -> Result<()>;
     /// Puts a file in the place of another one, durably.

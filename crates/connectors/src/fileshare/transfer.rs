@@ -5,7 +5,7 @@ use super::share::{Sink, Source};
 use crate::error::Result;
 use crate::watch::Watch;
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use std::ops::Range;
 
 /// Bytes that are read and written at once; a copy needs about twice as much memory.
@@ -57,6 +57,25 @@ pub(super) async fn copy(
     }
     watch.advance(range.end.saturating_sub(at));
     watch.unless_cancelled(sink.flush()).await
+}
+
+/// Whether two files of `len` bytes hold the same. Bytes that were compared count as done.
+pub(super) async fn same(one: &dyn Source, other: &dyn Source, len: u64, watch: &Watch) -> Result<bool> {
+    let mut at = 0;
+    while at < len {
+        let end = len.min(at + WINDOW);
+        let pieces = (at..end).step_by(PIECE as usize).map(|at| async move {
+            let len = PIECE.min(end - at) as usize;
+            let (one, other) = try_join(one.read(at, len), other.read(at, len)).await?;
+            Ok::<bool, crate::error::Error>(one == other)
+        });
+        if !watch.unless_cancelled(try_join_all(pieces)).await?.into_iter().all(|same| same) {
+            return Ok(false);
+        }
+        watch.advance(end - at);
+        at = end;
+    }
+    Ok(true)
 }
 
 /// Gives how many bytes were written.

@@ -1,13 +1,17 @@
 //! The command line: what `lamina` understands, one module per family of commands.
 //!
-//! Exit status: 0 done, 1 refused or failed, 2 the command line is not understood, 3 a disk has findings that block.
+//! Exit status: 0 done, 1 refused or failed, 2 the command line is not understood, 3 a disk has findings that block; and
+//! of commands that ask a server 4 to 8, see `remote/trouble.rs`.
 
+mod backup;
+mod completions;
 mod plumbing;
+mod remote;
 mod serve;
 mod size;
 
 use crate::printer::write_stderr;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -23,6 +27,34 @@ const BLOCKED: u8 = 3;
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (engine {})", env!("CARGO_PKG_VERSION"), layering::ENGINE));
 
+/// What stands below the commands.
+const HELP: &str = "\
+Names and references:
+  Names compare without case. A layer version is [os:|platform:|app:]NAME[@VERSION];
+  without @VERSION the latest deployable one. An identifier does as well as a name.
+
+Output:
+  With --json one JSON object on stdout, as the API has it. A command that is refused or
+  fails prints {\"error\": {\"code\": ..., \"message\": ..., \"hint\": ...}}; codes are stable.
+  Progress, warnings and errors for people go to stderr.
+
+Exit status:
+  0  done
+  1  refused or failed
+  2  the command line is not understood
+  3  plumbing integrity: the disk has findings that block
+  4  there is no such object
+  5  not logged in, or not allowed
+  6  the state of things does not allow it, or somebody was faster
+  7  a task failed or was stopped
+  8  the server cannot be reached, or is away for now
+  130  Ctrl-C; a task that was watched goes on
+
+Environment:
+  LAMINA_URL, LAMINA_TOKEN  server and API token, instead of those of `lamina login`
+  LAMINA_AUTHORITY          file with the authority that signed the server's certificate
+  NO_COLOR                  no colour when set";
+
 /// Build virtual-machine images from layers.
 ///
 /// Lamina installs the operating system once, each application once, and the software of each target platform once.
@@ -34,7 +66,8 @@ static VERSION: LazyLock<String> =
     max_term_width = 100,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_long_help = HELP
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,6 +77,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::ServeArgs),
+    #[command(flatten)]
+    Remote(remote::Command),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Completions(completions::CompletionsArgs),
     Plumbing(Box<plumbing::PlumbingArgs>),
     /// Carry out one job of a server that speaks on standard input and output; nothing for people.
     #[command(hide = true)]
@@ -54,6 +92,10 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let ended = Cli::try_parse().and_then(|cli| match cli.command {
         Command::Serve(args) => Ok(serve::run(args)),
+        Command::Backup(args) => Ok(backup::back_up(args)),
+        Command::Restore(args) => Ok(backup::restore(args)),
+        Command::Remote(command) => Ok(remote::run(command)),
+        Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Plumbing(args) => plumbing::run(*args),
         Command::Worker => Ok(worker::process::serve(worker::run)),
     });
@@ -78,7 +120,6 @@ fn usage(answer: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definitions_agree_with_each_other() {

@@ -4,7 +4,8 @@ use super::FAILED;
 use crate::printer::Printer;
 use clap::{Args, ValueEnum};
 use operation::Failure;
-use server::{Config, EngineProcess, Registry, ServeError, Server};
+use server::tasks::Conduct;
+use server::{Config, EngineProcess, Registry, ServeError, Server, Tls};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,18 @@ pub(super) struct ServeArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS:PORT", env = "LAMINA_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Speak TLS on a loopback address too, with a certificate that the server makes; elsewhere it always does
+    #[arg(long, conflicts_with_all = ["certificate", "key"])]
+    tls: bool,
+    /// Another name of this machine, for the certificate that the server makes
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["certificate", "key"])]
+    host_name: Vec<String>,
+    /// Your own certificate in PEM, with those that lead to its authority; read again when it changes
+    #[arg(long, value_name = "FILE", env = "LAMINA_CERTIFICATE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Private key of your own certificate in PEM
+    #[arg(long, value_name = "FILE", env = "LAMINA_CERTIFICATE_KEY", requires = "certificate")]
+    key: Option<PathBuf>,
     /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "LAMINA_DATABASE", hide_env_values = true)]
     database: Option<String>,
@@ -45,14 +58,21 @@ enum LogFormat {
 /// Serves until it is interrupted, and gives the exit status.
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     start_log(args.log);
+    let tls = match (args.certificate, args.key) {
+        (Some(certificate), Some(key)) => Tls::Files { certificate, key },
+        _ if args.tls || !args.listen.ip().is_loopback() => Tls::Generated { names: args.host_name },
+        _ => Tls::Off,
+    };
     let config = Config {
         directory: args.dir,
         listen: args.listen,
+        tls,
         database: args.database,
         // Set by systemd for a service that has credentials.
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         engine: EngineProcess::Worker(Worker::this_program()),
         connectors: Registry::built_in(),
+        tasks: Conduct::default(),
     };
     let served = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -98,7 +118,15 @@ async fn serve(config: &Config) -> Result<(), ServeError> {
 /// Says where the server is. The password is on stdout and not in the log, which others may read.
 fn announce(server: &Server) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "Lamina is ready at http://{}/api/v1", server.address)?;
+    writeln!(out, "Lamina is ready at {}/api/v1", server.url())?;
+    if let Some(authority) = server.authority() {
+        writeln!(
+            out,
+            "Clients trust it with {} (SHA-256 {})",
+            authority.path.display(),
+            authority.fingerprint
+        )?;
+    }
     if let Some(password) = &server.first_password {
         writeln!(out, "First start: log in as admin with the one-time password {password}")?;
     }

@@ -7,7 +7,7 @@ pub(crate) mod amount;
 pub(crate) mod page;
 
 use operation::Failure;
-use page::{ERROR, HINT, Page, Styled, VisibleLines};
+use page::{ERROR, HINT, Page, Styled, Visible, VisibleLines};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -70,17 +70,17 @@ impl Printer {
         }
     }
 
+    /// Writes why a server refused: on stderr with what is wrong with which field, and `object` with `--json`.
+    pub(crate) fn refusal(self, failure: &Failure, fields: &[(&str, &str)], object: Option<&impl Serialize>) {
+        write_failure(failure, fields);
+        if let (true, Some(error)) = (self.json, object) {
+            let _ = write_json(&serde_json::json!({ "error": error }));
+        }
+    }
+
     /// Writes a failure on stderr alone, when stdout has the result that it is about.
     pub(crate) fn failure_text(self, failure: &Failure) {
-        let mut text = format!(
-            "{}: {}\n",
-            Styled(ERROR, format_args!("error[{}]", failure.code)),
-            VisibleLines(&failure.message)
-        );
-        if let Some(hint) = &failure.hint {
-            text.push_str(&format!("{}: {}\n", Styled(HINT, "Hint"), VisibleLines(hint)));
-        }
-        write_stderr(&text);
+        write_failure(failure, &[]);
     }
 
     /// Writes a remark on stderr, unless the JSON object has it.
@@ -89,6 +89,26 @@ impl Printer {
             write_stderr(&format!("{text}\n"));
         }
     }
+}
+
+/// Writes a failure on stderr, with what is wrong with which field.
+fn write_failure(failure: &Failure, fields: &[(&str, &str)]) {
+    let mut text = format!(
+        "{}: {}\n",
+        Styled(ERROR, format_args!("error[{}]", failure.code)),
+        VisibleLines(&failure.message)
+    );
+    for (field, message) in fields {
+        // Of a single field the failure's own message is that of the field.
+        match *message == failure.message {
+            true => text.push_str(&format!("  field: {}\n", Visible(field))),
+            false => text.push_str(&format!("  {}: {}\n", Visible(field), Visible(message))),
+        }
+    }
+    if let Some(hint) = &failure.hint {
+        text.push_str(&format!("{}: {}\n", Styled(HINT, "Hint"), VisibleLines(hint)));
+    }
+    write_stderr(&text);
 }
 
 /// One object on stdout: indented where a person looks at it, on one line where a program does.

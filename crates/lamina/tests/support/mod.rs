@@ -4,14 +4,17 @@
 #![allow(dead_code)]
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A call of `lamina`, with no environment of the caller's that changes what it does.
 pub(crate) struct Lamina {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    input: String,
 }
 
 /// What a call answered.
@@ -28,7 +31,11 @@ pub(crate) struct Answer {
 
 /// Calls `lamina` with `args`, separated by white space; use [`Lamina::arg`] for what has spaces inside.
 pub(crate) fn lamina(args: &str) -> Lamina {
-    Lamina { args: args.split_whitespace().map(OsString::from).collect(), env: Vec::new() }
+    Lamina {
+        args: args.split_whitespace().map(OsString::from).collect(),
+        env: Vec::new(),
+        input: String::new(),
+    }
 }
 
 /// Calls `lamina plumbing --store STORE --json` with `args`.
@@ -55,10 +62,19 @@ impl Lamina {
         self
     }
 
+    /// What the call reads from its standard input.
+    pub(crate) fn input(mut self, text: &str) -> Lamina {
+        self.input = text.to_owned();
+        self
+    }
+
     /// The process, not yet started: for tests that kill it or close its pipes.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lamina"));
         command.args(&self.args);
+        for name in ["LAMINA_URL", "LAMINA_TOKEN", "LAMINA_AUTHORITY"] {
+            command.env_remove(name);
+        }
         for name in ["LAMINA_STORE", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
@@ -70,10 +86,19 @@ impl Lamina {
     pub(crate) fn run(self) -> Answer {
         let mut call = "lamina".to_owned();
         for arg in &self.args {
-            call.push(' ');
-            call.push_str(&arg.to_string_lossy());
+            let arg = arg.to_string_lossy();
+            // As one types it.
+            let plain = !arg.contains(char::is_whitespace);
+            call.push_str(&if plain { format!(" {arg}") } else { format!(" '{arg}'") });
         }
-        let output = self.command().output().expect("lamina was built for this test");
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("lamina was built for this test");
+        let mut stdin = child.stdin.take().expect("stdin is a pipe");
+        // Commands that read nothing may have gone already.
+        let _ = stdin.write_all(self.input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("what lamina writes can be read");
         Answer {
             call,
             status: output.status.code().unwrap_or_else(|| panic!("lamina was killed: {}", output.status)),
@@ -123,7 +148,7 @@ impl Lamina {
 
 impl Answer {
     #[track_caller]
-    fn expect(self, status: i32) -> Answer {
+    pub(crate) fn expect(self, status: i32) -> Answer {
         assert!(self.status == status, "expected exit status {status}\n{}", self.transcript(&[]));
         self
     }
@@ -166,4 +191,41 @@ pub(crate) fn assert_snapshot(name: &str, text: &str) {
         );
     }
     assert_eq!(reviewed.lines().count(), text.lines().count(), "{name}: one is longer than the other");
+}
+
+/// Writes a line for every value in objects of the same kind: its key and what it is. A key that some of them lack has
+/// a question mark.
+pub(crate) fn describe(place: &str, values: &[&Value], into: &mut String) {
+    let objects: Vec<_> = values.iter().filter_map(|value| value.as_object()).collect();
+    if !objects.is_empty() && objects.len() == values.len() {
+        let keys: BTreeSet<&String> = objects.iter().flat_map(|object| object.keys()).collect();
+        for key in keys {
+            let found: Vec<&Value> = objects.iter().filter_map(|object| object.get(key)).collect();
+            let optional = if found.len() < objects.len() { "?" } else { "" };
+            let dot = if place.is_empty() { "" } else { "." };
+            describe(&format!("{place}{dot}{key}{optional}"), &found, into);
+        }
+        return;
+    }
+    let lists: Vec<_> = values.iter().filter_map(|value| value.as_array()).collect();
+    if !lists.is_empty() && lists.len() == values.len() {
+        let members: Vec<&Value> = lists.into_iter().flatten().collect();
+        match members.is_empty() {
+            true => into.push_str(&format!("{place}[]\n")),
+            false => describe(&format!("{place}[]"), &members, into),
+        }
+        return;
+    }
+    let kinds: BTreeSet<&str> = values
+        .iter()
+        .map(|value| match value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "number",
+            Value::String(_) => "text",
+            Value::Array(_) => "list",
+            Value::Object(_) => "object",
+        })
+        .collect();
+    into.push_str(&format!("{place}: {}\n", kinds.into_iter().collect::<Vec<_>>().join(" or ")));
 }

@@ -31,6 +31,15 @@ impl Engine {
 
     /// Tells which layer versions an OCI image layout holds, without a store. Contents are not read.
     pub fn list_layout(directory: &Path, progress: &dyn Progress) -> Result<LayoutReport> {
-        exchange::list(directory, progress)
+        Engine::list_layout_files(directory, &[], progress)
+    }
+
+    /// The same, with the names of the files of some versions, given by their references as they are told.
+    pub fn list_layout_files(
+        directory: &Path,
+        files_of: &[String],
+        progress: &dyn Progress,
+    ) -> Result<LayoutReport> {
+        exchange::list(directory, files_of, progress)
     }
 }

@@ -5,6 +5,7 @@ use super::layout::Layout;
 use super::oci::{Candidate, Descriptor, Digest, Kinship, VersionManifest};
 use super::{CHANGES_TYPE, DISK_TYPE, LONGEST_MANIFEST, LONGEST_RECORD};
 use crate::catalog::reference_text;
+use crate::platform::PlatformTypes;
 use crate::record::{Pinned, VERSION, VersionRecord};
 use crate::reference::{EntityName, LayerKind, Reference};
 use crate::{Error, Result};
@@ -43,6 +44,9 @@ pub(super) struct Held {
     pub(super) size: u64,
     /// The OS version that it was captured on.
     pub(super) made_on: Option<Pinned>,
+    /// The app versions that were on its packaging disk as well.
+    pub(super) prerequisites: Vec<Pinned>,
+    pub(super) platform: Option<PlatformTypes>,
 }
 
 impl Held {
@@ -118,6 +122,13 @@ impl Records {
             created,
             size,
             made_on: self.record.captured.as_ref().map(|captured| captured.os.clone()),
+            prerequisites: self
+                .record
+                .captured
+                .as_ref()
+                .map(|captured| captured.prerequisites.clone())
+                .unwrap_or_default(),
+            platform: self.record.platform,
         }
     }
 }

@@ -2,17 +2,25 @@
 
 use super::content::contents;
 use super::layout::Layout;
+use super::oci::Descriptor;
 use crate::Result;
-use crate::report::{LayoutReport, LayoutVersion, Summary, UnreadableVersion};
+use crate::report::{LayoutFile, LayoutReport, LayoutVersion, Summary, UnreadableVersion};
 use operation::{Failure, Progress};
 use std::path::Path;
 
-/// Reads the records of a layout's versions, and looks which of their blobs are there; contents are not read.
-pub(crate) fn list(directory: &Path, progress: &dyn Progress) -> Result<LayoutReport> {
+/// Reads the records of a layout's versions, and looks which of their blobs are there; contents are not read. Of the
+/// versions with these references, as this function gives them, it also names the files.
+pub(crate) fn list(directory: &Path, files_of: &[String], progress: &dyn Progress) -> Result<LayoutReport> {
     let layout = Layout::open(directory)?;
     let mut versions = Vec::new();
     let contents = contents(&layout, progress, &mut |held, manifest| {
         let parts = || manifest.packs().iter().chain([manifest.body()]);
+        let file = |part: &Descriptor| LayoutFile {
+            path: format!("blobs/sha256/{}", part.digest.hex()),
+            bytes: part.size,
+        };
+        let named = [&held.manifest, &manifest.config].into_iter().chain(parts());
+        let files = if files_of.contains(&held.reference()) { named.map(file).collect() } else { Vec::new() };
         let absent = parts().filter(|part| layout.blob_len(&part.digest) != Some(part.size));
         versions.push(LayoutVersion {
             version: Summary {
@@ -26,9 +34,12 @@ pub(crate) fn list(directory: &Path, progress: &dyn Progress) -> Result<LayoutRe
             },
             created: held.created,
             made_on: held.made_on.as_ref().map(|made_on| made_on.reference.clone()),
+            prerequisites: held.prerequisites.iter().map(|one| one.reference.clone()).collect(),
+            platform: held.platform,
             manifest: held.manifest.digest.to_string(),
             packed: parts().fold(manifest.config.size, |sum, part| sum.saturating_add(part.size)),
             absent: absent.count() as u64,
+            files,
         });
     })?;
     versions.sort_by_key(|held| {

@@ -1,6 +1,7 @@
 //! What exchanging layers gives back.
 
 use super::{Summary, Warning};
+use crate::platform::PlatformTypes;
 use serde::{Deserialize, Serialize};
 
 /// What became of a version that was to be exported or imported.
@@ -90,12 +91,30 @@ pub struct LayoutVersion {
     /// The OS version that it was made on, if it was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_on: Option<String>,
+    /// The app versions that were on its packaging disk as well, lowest priority first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prerequisites: Vec<String>,
+    /// Of a platform version: what it is for. Versions from before there were types have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformTypes>,
     /// Digest of its OCI manifest, `sha256:` and hexadecimal.
     pub manifest: String,
     /// Bytes of its files in the layout, those included that it shares with other versions.
     pub packed: u64,
     /// How many of these files are not there, or have another length.
     pub absent: u64,
+    /// These files, of the versions for which they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<LayoutFile>,
+}
+
+/// A file of a layout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutFile {
+    /// Its path in the layout's directory, such as `blobs/sha256/…`.
+    pub path: String,
+    /// Its length, bytes.
+    pub bytes: u64,
 }
 
 /// An entry of a layout that cannot be read.

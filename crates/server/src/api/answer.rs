@@ -135,10 +135,18 @@ pub(super) async fn no_such_method() -> Response {
     answer(StatusCode::METHOD_NOT_ALLOWED, refusal)
 }
 
-/// Declares in the document that every operation of a path may be refused.
+/// Declares in the document that every operation of a path may be refused, and describes its other answers.
 pub(super) fn declare_refusals(item: &mut PathItem) {
     let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
     for operation in operations.into_iter().flatten() {
+        // OpenAPI wants a description of every answer; what these are is said by the operation's own.
+        for answer in operation.responses.responses.values_mut() {
+            if let RefOr::T(answer) = answer
+                && answer.description.is_empty()
+            {
+                "Done.".clone_into(&mut answer.description);
+            }
+        }
         let refusal = ResponseBuilder::new()
             .description("Refused or failed: what, why and what to do.")
             .content(

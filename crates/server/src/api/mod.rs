@@ -7,12 +7,14 @@ mod answer;
 mod audit;
 mod configurations;
 mod connectors;
+mod doctor;
 mod extract;
 mod groups;
 mod guard;
 mod health;
 mod icons;
 mod images;
+mod layer_folders;
 mod layers;
 mod making;
 mod sessions;
@@ -22,8 +24,10 @@ mod templates;
 mod tokens;
 mod users;
 mod versions;
+mod webhook;
 
 pub use answer::ErrorBody;
+pub(crate) use sessions::Scheme;
 
 use crate::app::App;
 use crate::domain::Action;
@@ -103,6 +107,9 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(making::delete_version))
         .routes(routes!(making::publish_templates))
         .routes(routes!(making::collect_garbage))
+        .routes(routes!(layer_folders::list_exported_layers))
+        .routes(routes!(layer_folders::export_layers))
+        .routes(routes!(layer_folders::import_layers))
         .routes(routes!(making::template_conflicts))
         .routes(routes!(making::diff_versions))
         .routes(routes!(making::version_report))
@@ -128,7 +135,10 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(configurations::check_configuration))
         .routes(routes!(configurations::test_configuration))
         .routes(routes!(configurations::browse_configuration))
+        .routes(routes!(doctor::examine_server))
         .routes(routes!(settings::get_settings, settings::update_settings))
+        .routes(routes!(webhook::get_webhook, webhook::set_webhook, webhook::delete_webhook))
+        .routes(routes!(webhook::test_webhook))
         .routes(routes!(layers::list_layers))
         .routes(routes!(layers::get_layer, layers::update_layer))
         .routes(routes!(layers::layer_users))

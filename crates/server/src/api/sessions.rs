@@ -9,6 +9,42 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
 
+/// What the caller's connection speaks. Without one, as behind a test's own listener, it is plain HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    /// As it is at the beginning of a URL.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// What a session's cookie has beside its value.
+#[derive(Debug)]
+pub(super) struct CookieRules(&'static str);
+
+impl FromRequestParts<App> for CookieRules {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<CookieRules, Refusal> {
+        // A proxy that speaks TLS for the server says so. One who lies about it only keeps the cookie from plain HTTP.
+        let proxied = parts.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let secure = proxied || parts.extensions.get::<Scheme>() == Some(&Scheme::Https);
+        Ok(CookieRules(if secure {
+            "Path=/; HttpOnly; SameSite=Strict; Secure"
+        } else {
+            "Path=/; HttpOnly; SameSite=Strict"
+        }))
+    }
+}
+
 /// From where somebody logs in.
 #[derive(Debug)]
 pub(super) struct Address(String);
@@ -29,10 +65,11 @@ impl FromRequestParts<App> for Address {
 pub(super) async fn log_in(
     State(app): State<App>,
     Address(address): Address,
+    CookieRules(rules): CookieRules,
     Body(credentials): Body<Credentials>,
 ) -> Result<impl IntoResponse, Refusal> {
     let (secret, me) = app.log_in(&address, &credentials).await?;
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", secret.reveal());
+    let cookie = format!("{COOKIE}={}; {rules}", secret.reveal());
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(me)))
 }
 
@@ -42,9 +79,10 @@ pub(super) async fn log_in(
 pub(super) async fn log_out(
     State(app): State<App>,
     Caller(call): Caller,
+    CookieRules(rules): CookieRules,
 ) -> Result<impl IntoResponse, Refusal> {
     app.log_out(&call).await?;
-    let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    let cookie = format!("{COOKIE}=; {rules}; Max-Age=0");
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))
 }
 

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use crate::domain::layer::LayerKind;
+use crate::domain::role::Permission;
 use crate::domain::{Action, Role, Roles, UserId};
 
 /// How somebody showed who they are.
@@ -79,6 +80,11 @@ impl Call {
             .hint("Set a password of your own first."));
         }
         if action.allowed(&self.actor.roles) { Ok(()) } else { Err(Refusal::forbidden(action)) }
+    }
+
+    /// Whether who asks may do everything.
+    pub fn is_administrator(&self) -> bool {
+        self.actor.roles.allow(Permission::Administer)
     }
 
     /// Refuses unless who asks may do `action` to layers of this kind.

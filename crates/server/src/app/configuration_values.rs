@@ -59,12 +59,16 @@ impl Settled {
 
 impl App {
     /// Puts `fields` and `secrets` over what is saved and has the kind check the result.
+    ///
+    /// Paths of the server's own machine are an administrator's to name: whoever manages layers could otherwise read and
+    /// write wherever the server can.
     pub(super) fn settle(
         &self,
         connector: &str,
         saved: &Saved,
         fields: Option<&Values>,
         changes: &SecretChanges,
+        administrator: bool,
     ) -> Result<Settled, Invalid> {
         let kind = self.kinds.kind(connector).ok_or_else(|| {
             let message = format!("There is no connector {connector}.");
@@ -95,6 +99,16 @@ impl App {
             errors.extend(kept.keys().map(|name| {
                 let message = "the place that this is sent to has changed; it has to be entered again";
                 FieldError::new(name, "field-secret-again", message)
+            }));
+        }
+        if !administrator {
+            let paths = description.fields.iter().filter(|field| matches!(field.kind, FieldType::Path));
+            let named = paths.filter(|field| {
+                fields.contains_key(field.name) && fields.get(field.name) != saved.fields.get(field.name)
+            });
+            errors.extend(named.map(|field| {
+                let message = "only an administrator may name a path on the server's machine";
+                FieldError::new(field.name, "field-administrator", message)
             }));
         }
         complaints(&description, &secrets, &errors).finish()?;

@@ -165,7 +165,8 @@ impl App {
         call.may(Action::CreateConfiguration)?;
         let mut invalid = Invalid::new();
         let name = invalid.take(Name::check("name", &new.name));
-        let values = self.settle(&new.connector, &Saved::default(), Some(&new.fields), &new.secrets);
+        let (fields, administrator) = (Some(&new.fields), call.is_administrator());
+        let values = self.settle(&new.connector, &Saved::default(), fields, &new.secrets, administrator);
         let (Some(name), Some(values)) = (name, invalid.take(values)) else {
             return Err(invalid.into());
         };
@@ -215,7 +216,8 @@ impl App {
         let row = change.optional(one(id)).await?.ok_or_else(|| missing(id))?;
         let before = current(&row, revision)?;
         let saved = self.opened(&row, &before)?;
-        let values = self.settle(&before.connector, &saved, wanted.fields.as_ref(), &wanted.secrets)?;
+        let (fields, administrator) = (wanted.fields.as_ref(), call.is_administrator());
+        let values = self.settle(&before.connector, &saved, fields, &wanted.secrets, administrator)?;
         let mut after = before.clone();
         after.revision += 1;
         if let Some(name) = &name {

@@ -129,7 +129,7 @@ impl App {
             Place::New(_) => Action::CheckCredentials,
             Place::Saved(_) => Action::CheckConfiguration,
         })?;
-        let connector = self.settle_at(place, values).await?.connect()?;
+        let connector = self.settle_at(place, values, call.is_administrator()).await?.connect()?;
         let ask = |connector: Arc<dyn Connector>| async move { connector.check_credentials().await };
         self.places.ask(connector, ask).await?.map_err(|error| failed(&error))
     }
@@ -145,7 +145,7 @@ impl App {
             Place::New(_) => Action::TestConnector,
             Place::Saved(_) => Action::TestConfiguration,
         })?;
-        self.test(&self.settle_at(place, values).await?).await
+        self.test(&self.settle_at(place, values, call.is_administrator()).await?).await
     }
 
     /// Lists what can be chosen on a platform.
@@ -171,7 +171,7 @@ impl App {
             invalid.add("limit", "limit-range", format!("A page has 1 to {MOST} entries."));
         }
         invalid.finish()?;
-        let connector = self.settle_at(place, &asked.values).await?.connect()?;
+        let connector = self.settle_at(place, &asked.values, call.is_administrator()).await?.connect()?;
         let browses = &connector.capabilities().browses;
         if !browses.contains(&asked.what.as_str()) {
             let message = format!("What this connector lists: {}.", browses.join(", "));
@@ -204,7 +204,7 @@ impl App {
                 format!("{} is no file share but of {}.", configuration.name, configuration.connector);
             return Err(Invalid::field(FIELD, "not-a-file-share", message).into());
         }
-        let values = self.settle(&configuration.connector, &saved, None, &SecretChanges::new())?;
+        let values = self.settle(&configuration.connector, &saved, None, &SecretChanges::new(), false)?;
         let report = self.test(&values).await?;
         let mut invalid = Invalid::new();
         for trial in report.trials.iter().filter(|trial| trial.outcome == Outcome::Failed) {
@@ -225,22 +225,41 @@ impl App {
         Ok(TestReport { passed: trials.iter().all(|trial| trial.outcome == Outcome::Passed), trials })
     }
 
+    /// What a connector answers while a caller waits.
+    pub(super) async fn ask_connector<T, F>(
+        &self,
+        connector: Arc<dyn Connector>,
+        question: impl FnOnce(Arc<dyn Connector>) -> F,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: Future<Output = connectors::Result<T>> + Send + 'static,
+    {
+        self.places.ask(connector, question).await?.map_err(|error| failed(&error))
+    }
+
     /// The connector of a configuration, for tasks. Nothing is contacted.
     pub(crate) async fn connect(&self, id: ConfigurationId) -> Result<Arc<dyn Connector>, Refusal> {
-        self.settle_at(&Place::Saved(id), &ConnectorValues::default()).await?.connect()
+        self.settle_at(&Place::Saved(id), &ConnectorValues::default(), false).await?.connect()
     }
 
     /// The values that a question is asked with.
-    async fn settle_at(&self, place: &Place, values: &ConnectorValues) -> Result<Settled, Refusal> {
+    async fn settle_at(
+        &self,
+        place: &Place,
+        values: &ConnectorValues,
+        administrator: bool,
+    ) -> Result<Settled, Refusal> {
+        let fields = values.fields.as_ref();
         match place {
             Place::New(connector) => {
                 self.kinds.kind(connector).ok_or_else(|| Refusal::missing("connector", connector))?;
-                Ok(self.settle(connector, &Saved::default(), values.fields.as_ref(), &values.secrets)?)
+                Ok(self.settle(connector, &Saved::default(), fields, &values.secrets, administrator)?)
             }
             Place::Saved(id) => {
                 let (configuration, saved) = self.saved_configuration(*id).await?;
                 let connector = &configuration.connector;
-                Ok(self.settle(connector, &saved, values.fields.as_ref(), &values.secrets)?)
+                Ok(self.settle(connector, &saved, fields, &values.secrets, administrator)?)
             }
         }
     }

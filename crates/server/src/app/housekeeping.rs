@@ -1,4 +1,4 @@
-//! Removing what nobody will ask for again: old audit history, and what has ended.
+//! Removing what nobody will ask for again: old audit history and tasks, and what has ended.
 
 use super::{App, Refusal, throttle};
 use crate::db::Statement;
@@ -22,11 +22,18 @@ impl App {
         let settings = self.settings().await?;
         let now = self.clock.now();
         let before_days = |days: i64| now.before_seconds(days * DAY);
-        let old: [(&str, &'static str, Time); 5] = [
+        let old: [(&str, &'static str, Time); 6] = [
             (
                 "audit history",
                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT $2)",
                 before_days(settings.audit_retention_days),
+            ),
+            (
+                // Those that wait for a person are kept; so are their subtasks and logs, which go with them.
+                "tasks",
+                "DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE ended_at < $1 \
+                 AND state IN ('done', 'failed', 'stopped') LIMIT $2)",
+                before_days(settings.task_retention_days),
             ),
             (
                 "answers to creating calls",

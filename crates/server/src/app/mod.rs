@@ -10,6 +10,7 @@ mod change;
 mod configuration_values;
 pub mod configurations;
 pub mod connectors;
+pub mod doctor;
 pub mod engine;
 pub mod groups;
 mod housekeeping;
@@ -17,6 +18,7 @@ pub mod icons;
 pub mod images;
 mod in_use;
 pub mod layers;
+mod layouts;
 pub mod list;
 pub mod making;
 pub mod picks;
@@ -35,6 +37,7 @@ pub mod tokens;
 pub mod usage;
 pub mod users;
 pub mod versions;
+pub mod webhook;
 
 pub use call::{Actor, Call, Proof};
 pub(crate) use change::hex;
@@ -42,11 +45,11 @@ pub use change::{Begun, Change, Object};
 pub use refusal::{Reason, Refusal};
 
 use crate::db::{Db, Row};
-use crate::domain::NotAnId;
 use crate::domain::time::Clock;
+use crate::domain::{NotAnId, Time};
 use crate::identity::Passwords;
 use crate::secrets::MasterKey;
-use crate::tasks::{Book, Patience, Runner};
+use crate::tasks::{Book, Conduct, Runner};
 use ::connectors::Registry;
 use engine::Engine;
 use serde::{Deserialize, Deserializer};
@@ -66,6 +69,7 @@ pub struct App {
     pub(crate) engine: Arc<dyn Engine>,
     /// Where tasks keep files while they work.
     pub(crate) scratch: PathBuf,
+    pub(crate) deployment: Arc<doctor::Deployment>,
     pub(crate) book: Arc<Book<App>>,
     pub(crate) wake: Arc<Notify>,
     pictures: icons::Pictures,
@@ -74,14 +78,14 @@ pub struct App {
 
 impl App {
     /// The application on a database that is open, with the key of its secrets and the kinds of connectors that it
-    /// offers.
+    /// offers. Everything else is kept in `directory`.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         key: MasterKey,
         kinds: Registry,
         engine: Arc<dyn Engine>,
-        scratch: PathBuf,
+        directory: PathBuf,
     ) -> App {
         App {
             db,
@@ -90,7 +94,8 @@ impl App {
             key: Arc::new(key),
             kinds,
             engine,
-            scratch,
+            scratch: directory.join("scratch"),
+            deployment: Arc::new(doctor::Deployment::new(directory)),
             book: Arc::new(sagas::book()),
             wake: Arc::new(Notify::new()),
             pictures: icons::Pictures::new(),
@@ -99,10 +104,20 @@ impl App {
     }
 
     /// What carries out this application's tasks.
-    pub(crate) fn runner(&self, most: usize) -> Arc<Runner<App>> {
+    pub(crate) fn runner(&self, conduct: Conduct) -> Arc<Runner<App>> {
         let (book, wake) = (Arc::clone(&self.book), Arc::clone(&self.wake));
         let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
-        Arc::new(Runner::new(self.clone(), book, db, clock, wake, Patience::default(), most))
+        Arc::new(Runner::new(self.clone(), book, db, clock, wake, conduct))
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The key of the server's secrets.
+    pub(crate) fn secret_key(&self) -> &MasterKey {
+        &self.key
     }
 
     /// The database.

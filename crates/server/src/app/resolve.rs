@@ -18,6 +18,10 @@ pub struct ResolveQuery {
     /// The reference: `[os:|platform:|app:|image:]NAME[@VERSION]`. Without a version the latest deployable one
     /// is meant.
     pub reference: String,
+    /// Of a reference without a version only find the layer, which then need not have a deployable version.
+    #[serde(default)]
+    #[param(required = false)]
+    pub layer: bool,
 }
 
 /// What a reference names: a version of a layer, or an image.
@@ -93,6 +97,16 @@ impl App {
                 image_id: Some(named.id.parse().map_err(Refusal::internal)?),
             });
         }
+        if query.layer && reference.version.is_none() {
+            return Ok(Resolved {
+                kind: named.kind,
+                reference: format!("{}:{}", named.kind.as_str(), named.name),
+                layer_id: Some(named.id.parse().map_err(Refusal::internal)?),
+                version_id: None,
+                state: None,
+                image_id: None,
+            });
+        }
         let version = version_of(rows, &named, &reference).await??;
         Ok(Resolved {
             kind: named.kind,
@@ -120,6 +134,36 @@ pub(super) async fn version(
         Ok(named) => version_of(rows, &named, reference).await,
         Err(miss) => Ok(Err(miss)),
     }
+}
+
+/// The version that an identifier or a reference names, whatever the kind of its layer; complains in `field`.
+pub(super) async fn any_version(
+    rows: &mut impl Rows,
+    field: &str,
+    text: &str,
+) -> Result<Result<Candidate, Invalid>, Refusal> {
+    if let Ok(id) = text.parse::<VersionId>() {
+        return match picks::version(rows, id).await {
+            Ok(candidate) => Ok(Ok(candidate)),
+            Err(refusal) if refusal.reason == Reason::Missing => {
+                Ok(Err(Invalid::field(field, "version-unknown", format!("There is no version {id}."))))
+            }
+            Err(refusal) => Err(refusal),
+        };
+    }
+    let reference = match reference::parse(field, text) {
+        Ok(reference) => reference,
+        Err(invalid) => return Ok(Err(invalid)),
+    };
+    let named = match one(rows, &reference, reference.kind).await? {
+        Ok(named) if named.kind == ObjectKind::Image => {
+            let message = format!("{reference} is an image, no layer version.");
+            return Ok(Err(Invalid::field(field, "version-wrong-kind", message)));
+        }
+        Ok(named) => named,
+        Err(miss) => return Ok(Err(miss.about(field))),
+    };
+    Ok(version_of(rows, &named, &reference).await?.map_err(|miss| miss.about(field)))
 }
 
 /// The one layer or image that has the name.

@@ -5,7 +5,7 @@ use crate::secrets::{self, KeyError, MasterKey};
 use std::path::Path;
 
 /// The name under which the database keeps what tells the key from others.
-const NAME: &str = "secret-key";
+pub(crate) const NAME: &str = "secret-key";
 
 /// The key that the database was used with; at the first start a new one. A key that is another or missing is refused
 /// now: later each secret would be unreadable by itself, and new ones would be sealed under a key that others lack.

@@ -15,6 +15,8 @@ const NAME: &str = "server";
 pub struct Settings {
     /// Days for which the audit history is kept.
     pub audit_retention_days: i64,
+    /// Days for which tasks that have ended are kept, with their logs.
+    pub task_retention_days: i64,
     /// Minutes after which an unused session ends.
     pub session_timeout_minutes: i64,
     /// The connector configuration of the file share, where packaging disks, installers and exported layers are exchanged.
@@ -27,7 +29,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { audit_retention_days: 730, session_timeout_minutes: 60, file_share: None, revision: 0 }
+        Settings {
+            audit_retention_days: 730,
+            task_retention_days: 90,
+            session_timeout_minutes: 60,
+            file_share: None,
+            revision: 0,
+        }
     }
 }
 
@@ -38,6 +46,9 @@ pub struct SettingsChange {
     /// Days for which the audit history is kept, 30 to 3650.
     #[schema(minimum = 30, maximum = 3650)]
     pub audit_retention_days: Option<i64>,
+    /// Days for which tasks that have ended are kept, with their logs, 1 to 3650. Those that wait for a person stay.
+    #[schema(minimum = 1, maximum = 3650)]
+    pub task_retention_days: Option<i64>,
     /// Minutes after which an unused session ends, 5 to 1440.
     #[schema(minimum = 5, maximum = 1440)]
     pub session_timeout_minutes: Option<i64>,
@@ -71,6 +82,7 @@ impl SettingsChange {
             3650,
             &mut settings.audit_retention_days,
         );
+        number("task_retention_days", self.task_retention_days, 1, 3650, &mut settings.task_retention_days);
         number(
             "session_timeout_minutes",
             self.session_timeout_minutes,

@@ -380,6 +380,12 @@ impl App {
         Ok(task)
     }
 
+    /// A task without its steps, for who is told of it.
+    pub(super) async fn task_for_message(&self, id: &str) -> Result<Option<TaskView>, Refusal> {
+        let statement = Statement::assembled(format!("{COLUMNS} WHERE id = $1")).bind(id);
+        self.db.optional(statement).await?.as_ref().map(view).transpose()
+    }
+
     /// Lines of a task's log, oldest first.
     pub async fn task_log(
         &self,

@@ -26,20 +26,23 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
     step!(3, "layers and versions", "0003_layers.sql"),
     step!(4, "templates and images", "0004_templates.sql"),
     step!(5, "tasks", "0005_tasks.sql"),
+    step!(6, "retention of tasks", "0006_retention.sql"),
+    step!(7, "the webhook", "0007_webhook.sql"),
 ];
 
 /// The newest version of the tables that this program knows.
-fn newest() -> i64 {
+pub(crate) fn newest() -> i64 {
     STEPS.iter().map(|step| step.0).max().unwrap_or(0)
 }
 
 impl Db {
-    /// Brings the tables up to date. Several servers may do so at once: the others wait.
-    pub(super) async fn migrate(&self) -> Result<(), DbError> {
+    /// Brings the tables to a version. Several servers may do so at once: the others wait.
+    pub(crate) async fn migrate_to(&self, version: i64) -> Result<(), DbError> {
         let steps = |pick: fn(&(i64, &str, &'static str, &'static str)) -> &'static str| {
             Migrator::with_migrations(
                 STEPS
                     .iter()
+                    .filter(|step| step.0 <= version)
                     .map(|step| {
                         let sql = SqlStr::from_static(pick(step));
                         Migration::new(step.0, Cow::Borrowed(step.1), MigrationType::Simple, sql, false)
@@ -53,8 +56,8 @@ impl Db {
         };
         match done {
             Ok(()) => Ok(()),
-            Err(MigrateError::VersionMissing(found)) if found > newest() => {
-                Err(DbError::Newer { found: self.version().await?.max(found), known: newest() })
+            Err(MigrateError::VersionMissing(found)) if found > version => {
+                Err(DbError::Newer { found: self.version().await?.max(found), known: version })
             }
             Err(MigrateError::Execute(error)) => Err(error.into()),
             Err(other) => Err(DbError::Migrate(Box::new(other))),

@@ -13,12 +13,17 @@
 //!
 //! Deliberately missing: SQL about any particular object. It lives with the object in `app`'s stores.
 
+mod columns;
 mod error;
+mod examination;
 mod migrate;
 mod row;
 mod statement;
 
+pub use columns::{Column, ColumnKind};
 pub use error::DbError;
+pub use examination::DbExamination;
+pub(crate) use migrate::newest;
 pub use row::Row;
 pub use statement::{Statement, Value};
 
@@ -69,15 +74,20 @@ impl Db {
     ///
     /// A missing SQLite file is made, readable by its owner only. A database that a newer program has changed is refused.
     pub async fn open(url: &str) -> Result<Db, DbError> {
-        let db = if let Some(path) = url.strip_prefix("sqlite:") {
-            Db::open_sqlite(Path::new(path)).await?
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Db::open_postgres(url).await?
-        } else {
-            return Err(DbError::UnknownKind);
-        };
-        db.migrate().await?;
+        let db = Db::connect(url).await?;
+        db.migrate_to(newest()).await?;
         Ok(db)
+    }
+
+    /// Opens the database as it is, or makes an empty one.
+    pub async fn connect(url: &str) -> Result<Db, DbError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            Db::open_sqlite(Path::new(path)).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Db::open_postgres(url).await
+        } else {
+            Err(DbError::UnknownKind)
+        }
     }
 
     async fn open_sqlite(path: &Path) -> Result<Db, DbError> {
@@ -140,6 +150,20 @@ impl Db {
             Db::Sqlite { .. } => self.begin_change().await,
             Db::Postgres(pool) => Ok(Tx::Postgres(pool.begin().await?)),
         }
+    }
+
+    /// Begins a transaction that only reads, and sees everything as it was at this moment.
+    pub async fn snapshot(&self) -> Result<Tx, DbError> {
+        let mut tx = match self {
+            Db::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+            Db::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Tx::Postgres(pool.begin_with(begin).await?)
+            }
+        };
+        // The moment is that of the first read.
+        tx.optional(Statement::new("SELECT name FROM settings LIMIT 1")).await?;
+        Ok(tx)
     }
 
     /// Runs one statement by itself and gives the number of rows that it changed.

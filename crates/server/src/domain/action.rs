@@ -50,6 +50,8 @@ use Permission::{Administer, Any, Anyone, Look, ManageLayers, Own};
 const TEMPLATES: Permission = Any(&[Role::ManageImageTemplates]);
 /// Published images.
 const IMAGES: Permission = Any(&[Role::PublishLayeredImages]);
+/// Who manages layers of any kind.
+const LAYERS: &[Role] = &[Role::ManageOsLayers, Role::ManagePlatformLayers, Role::ManageAppLayers];
 /// Who manages any layers or templates.
 const MANAGE: &[Role] =
     &[Role::ManageOsLayers, Role::ManagePlatformLayers, Role::ManageAppLayers, Role::ManageImageTemplates];
@@ -111,6 +113,12 @@ actions! {
     PublishTemplates "publish_templates" Change Any(&[Role::PublishLayeredImages]);
     /// Give back the room of what nothing in the store uses.
     CollectGarbage "collect_garbage" Change Administer;
+    /// See which layers a folder on a share holds.
+    ListExportedLayers "list_exported_layers" Read Any(MANAGE);
+    /// Export layer versions to a folder on a share.
+    ExportLayers "export_layers" Change Any(LAYERS);
+    /// Import layer versions from a folder on a share.
+    ImportLayers "import_layers" Change ManageLayers;
     /// See what the layers of a template claim together.
     TemplateConflicts "template_conflicts" Read Look;
     /// Compare two versions.
@@ -167,8 +175,18 @@ actions! {
     BrowseConfiguration "browse_configuration" Read Any(MANAGE);
     /// Read the settings.
     GetSettings "get_settings" Read Administer;
+    /// Examine the deployment.
+    ExamineServer "examine_server" Read Administer;
     /// Change settings.
     UpdateSettings "update_settings" Change Administer;
+    /// See the webhook.
+    GetWebhook "get_webhook" Read Administer;
+    /// Set the webhook.
+    SetWebhook "set_webhook" Change Administer;
+    /// Take the webhook away.
+    DeleteWebhook "delete_webhook" Change Administer;
+    /// Post something to the webhook.
+    TestWebhook "test_webhook" Read Administer;
     /// List layers.
     ListLayers "list_layers" Read Look;
     /// See a layer.

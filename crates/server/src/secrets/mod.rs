@@ -122,6 +122,11 @@ impl MasterKey {
         blake3::keyed_hash(&self.digesting, bytes).to_hex().to_string()
     }
 
+    /// What computes such a digest piece by piece.
+    pub(crate) fn hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.digesting)
+    }
+
     /// Seals a secret for the row that holds it.
     pub fn seal(&self, holder: Holder<'_>, secret: &[u8]) -> Result<Vec<u8>, SecretError> {
         let mut key: Key = Zeroizing::new([0; KEY]);

@@ -52,7 +52,7 @@ struct Lines {
     left_out: u64,
 }
 
-/// A task under way. What is told here is written down by [`write`](TaskHandle::write), so that work never waits for it.
+/// A task under way. What is told here is written down by `write`, so that work never waits for it.
 #[derive(Debug)]
 pub struct TaskHandle {
     /// Which task.

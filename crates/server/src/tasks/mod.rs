@@ -18,9 +18,11 @@
 //! steno orders the steps and knows the rules of unwinding; the log, the lease and everything that people see are here.
 //! Deliberately missing: what any particular saga does. Sagas are in `app`; this module knows their environment as `E`.
 
+mod event;
 mod fence;
 mod handle;
 mod meter;
+mod probe;
 mod queue;
 mod runner;
 mod saga;
@@ -29,8 +31,10 @@ mod step;
 pub use fence::Fence;
 pub use handle::{LogLevel, TaskHandle};
 pub use meter::ProgressView;
+pub use probe::{Moment, Probe};
 pub use queue::{NewTask, enqueue};
-pub use runner::{Patience, Runner};
+pub(crate) use runner::free_tasks;
+pub use runner::{Conduct, Patience, Runner};
 pub use saga::{Book, Saga};
 pub use step::{At, Stage, Step, stopped};
 

@@ -1,7 +1,7 @@
 //! Making tasks: rows of the change that asks for them, so that neither exists without the other.
 
-use super::Env;
 use super::saga::Saga;
+use super::{Env, event};
 use crate::db::Statement;
 use crate::domain::{TaskId, Time, UserId};
 use operation::Failure;
@@ -64,5 +64,6 @@ pub fn enqueue<E: Env>(saga: &Saga<E>, task: NewTask, now: Time) -> Result<Vec<S
             .bind(step.title()),
         );
     }
+    statements.push(event::created(task.id, now));
     Ok(statements)
 }

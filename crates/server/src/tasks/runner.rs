@@ -1,7 +1,7 @@
 //! Carrying out tasks: taking them, holding them, and writing down how they end.
 
 use super::saga::{Book, Run};
-use super::{Env, Fence, LogLevel, TaskHandle};
+use super::{Env, Fence, LogLevel, Probe, TaskHandle, event};
 use crate::db::{Db, DbError, Row, Statement};
 use crate::domain::time::Clock;
 use crate::domain::{TaskId, Time};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use steno::{SagaCachedState, SagaCreateParams, SagaId, SagaNodeEvent, SagaResult, SecStore};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,6 +25,8 @@ const RENEW: Duration = Duration::from_secs(10);
 const MARGIN: i64 = 15;
 /// How often progress and log are written down, and a wish to stop is looked for.
 const TICK: Duration = Duration::from_millis(400);
+/// How long what a task said last is tried to be written down, when it is left alone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often tasks are looked for that other servers have made or lost.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,23 @@ impl Default for Patience {
     }
 }
 
+/// How a server carries out tasks.
+#[derive(Debug, Clone)]
+pub struct Conduct {
+    /// Tasks that are carried out at the same time.
+    pub at_once: usize,
+    /// How steps are tried again.
+    pub patience: Patience,
+    /// What tests put beside the steps; nothing otherwise.
+    pub probe: Option<Arc<dyn Probe>>,
+}
+
+impl Default for Conduct {
+    fn default() -> Conduct {
+        Conduct { at_once: 4, patience: Patience::default(), probe: None }
+    }
+}
+
 /// Takes tasks from the queue and carries them out, several at a time.
 #[derive(Debug)]
 pub struct Runner<E: Env> {
@@ -50,8 +70,7 @@ pub struct Runner<E: Env> {
     db: Db,
     clock: Arc<dyn Clock>,
     wake: Arc<Notify>,
-    patience: Patience,
-    most: usize,
+    conduct: Conduct,
     holder: String,
     held: Mutex<BTreeSet<TaskId>>,
 }
@@ -67,26 +86,35 @@ struct Claimed {
     stop_asked: bool,
 }
 
+/// What came of trying to take a task.
+#[derive(Debug)]
+enum Claim {
+    Taken(Box<Claimed>),
+    /// Another server was faster.
+    Lost,
+    /// There is none.
+    Nothing,
+}
+
 impl<E: Env> Runner<E> {
-    /// A runner of at most `most` tasks at a time, which looks for new ones when it is woken.
+    /// A runner that looks for new tasks when it is woken.
     pub fn new(
         env: E,
         book: Arc<Book<E>>,
         db: Db,
         clock: Arc<dyn Clock>,
         wake: Arc<Notify>,
-        patience: Patience,
-        most: usize,
+        conduct: Conduct,
     ) -> Runner<E> {
         let holder = TaskId::new().to_string();
-        Runner { env, book, db, clock, wake, patience, most, holder, held: Mutex::default() }
+        Runner { env, book, db, clock, wake, conduct, holder, held: Mutex::default() }
     }
 
     /// Carries out tasks until `stop`; those under way are then left where they are, for the next server.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut running = JoinSet::new();
         while !stop.is_cancelled() {
-            while running.len() < self.most {
+            while running.len() < self.conduct.at_once {
                 match self.claim().await {
                     Ok(Some(claimed)) => {
                         let runner = Arc::clone(&self);
@@ -125,6 +153,16 @@ impl<E: Env> Runner<E> {
 
     /// Takes the oldest task that nobody holds.
     async fn claim(&self) -> Result<Option<Claimed>, DbError> {
+        loop {
+            match self.try_claim().await? {
+                Claim::Taken(claimed) => return Ok(Some(*claimed)),
+                Claim::Lost => {}
+                Claim::Nothing => return Ok(None),
+            }
+        }
+    }
+
+    async fn try_claim(&self) -> Result<Claim, DbError> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let free = Statement::new(
@@ -132,7 +170,7 @@ impl<E: Env> Runner<E> {
              WHERE state IN ('queued', 'running') AND lease_until <= $1 ORDER BY created_at, id LIMIT 1",
         )
         .bind(now.millis());
-        let Some(row) = tx.optional(free).await? else { return Ok(None) };
+        let Some(row) = tx.optional(free).await? else { return Ok(Claim::Nothing) };
         let text = row.text("id")?;
         let generation = row.integer("generation")? + 1;
         let take = Statement::new(
@@ -145,8 +183,10 @@ impl<E: Env> Runner<E> {
         .bind(generation)
         .bind(now.after_seconds(LEASE).millis())
         .bind(now.millis());
+        let id: TaskId = text.parse().map_err(|_| DbError::Foreign { column: "tasks.id" })?;
+        tx.execute(event::started(id, now)).await?;
         if tx.execute(take).await? != 1 {
-            return Ok(None);
+            return Ok(Claim::Lost);
         }
         let events = tx
             .all(Statement::new("SELECT event FROM saga_events WHERE task_id = $1").bind(text.as_str()))
@@ -155,7 +195,7 @@ impl<E: Env> Runner<E> {
             .map(|row| row.json("event"))
             .collect::<Result<_, _>>()?;
         let claimed = Claimed {
-            id: text.parse().map_err(|_| DbError::Foreign { column: "tasks.id" })?,
+            id,
             generation,
             dag: row.json("saga")?,
             events,
@@ -163,13 +203,19 @@ impl<E: Env> Runner<E> {
             stop_asked: row.boolean("stop_asked")?,
         };
         tx.commit().await?;
-        Ok(Some(claimed))
+        Ok(Claim::Taken(Box::new(claimed)))
     }
 
     async fn carry_out(&self, claimed: Claimed, abandoned: CancellationToken) {
         let id = claimed.id;
-        // A server that has just lost a task to itself must not begin it before it has let go.
+        // A server that has lost a task to itself must not begin it again before it has let go, which is soon.
         if !self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+            let soon = self.clock.now().after_seconds(LOOK.as_secs().cast_signed()).millis();
+            let later = Statement::new("UPDATE tasks SET lease_until = $3 WHERE id = $1 AND generation = $2")
+                .bind(id.to_string())
+                .bind(claimed.generation)
+                .bind(soon);
+            _ = self.db.execute(later).await;
             return;
         }
         let fence = Fence::new(self.db.clone(), id, claimed.generation, abandoned);
@@ -212,7 +258,8 @@ impl<E: Env> Runner<E> {
             env: self.env.clone(),
             task: Arc::clone(task),
             clock: Arc::clone(&self.clock),
-            patience: self.patience,
+            patience: self.conduct.patience,
+            probe: self.conduct.probe.clone(),
         });
         let id = SagaId::from_u128(claimed.id.uuid().as_u128());
         let registry = Arc::clone(&self.book.registry);
@@ -229,37 +276,54 @@ impl<E: Env> Runner<E> {
         Ok(result.await)
     }
 
-    /// Holds the task: renews its lease, writes down its progress, hears whether it is to stop. Ends when it is lost.
+    /// Holds the task until it is lost: renews its lease, writes down its progress, hears whether it is to stop.
     async fn hold(&self, task: &TaskHandle) {
+        // Side by side: a database that takes long to answer must not keep a lease from being given up in time.
+        tokio::select! {
+            () = self.keep_lease(task) => {}
+            () = self.keep_company(task) => {}
+        }
+        _ = tokio::time::timeout(LAST_WORDS, task.write()).await;
+    }
+
+    /// Renews the lease, and gives it up while it certainly still holds.
+    async fn keep_lease(&self, task: &TaskHandle) {
         let mut until = self.clock.now().after_seconds(LEASE);
-        let mut renew_at = tokio::time::Instant::now() + RENEW;
+        let mut renew_at = Instant::now() + RENEW;
         loop {
             tokio::select! {
-                () = task.fence.abandoned() => {
-                    task.write().await;
-                    return;
-                }
+                () = task.fence.abandoned() => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+            if self.clock.now().after_seconds(MARGIN) >= until {
+                tracing::warn!(task = %task.id, "the lease could not be renewed in time; the task is left alone");
+                task.fence.abandon();
+                return;
+            }
+            let next = self.clock.now().after_seconds(LEASE);
+            if Instant::now() >= renew_at
+                && tokio::time::timeout(RENEW, self.renew(task, next)).await.unwrap_or(false)
+            {
+                until = next;
+                renew_at = Instant::now() + RENEW;
+            }
+        }
+    }
+
+    /// Writes down what the task says and sees what others want of it.
+    async fn keep_company(&self, task: &TaskHandle) {
+        loop {
+            tokio::select! {
+                () = task.fence.abandoned() => return,
                 () = tokio::time::sleep(TICK) => {}
             }
             task.write().await;
-            if let Ok(Some(row)) = self.look(task.id).await {
-                if row.boolean("stop_asked").unwrap_or(false) {
-                    task.stop();
-                }
-                if row.integer("generation").is_ok_and(|generation| generation != task.fence.generation()) {
-                    task.fence.abandon();
-                    continue;
-                }
+            let Ok(Some(row)) = self.look(task.id).await else { continue };
+            if row.boolean("stop_asked").unwrap_or(false) {
+                task.stop();
             }
-            if tokio::time::Instant::now() >= renew_at {
-                let next = self.clock.now().after_seconds(LEASE);
-                if self.renew(task, next).await {
-                    until = next;
-                    renew_at = tokio::time::Instant::now() + RENEW;
-                } else if self.clock.now().after_seconds(MARGIN) >= until {
-                    tracing::warn!(task = %task.id, "the lease could not be renewed in time; the task is left alone");
-                    task.fence.abandon();
-                }
+            if row.integer("generation").is_ok_and(|generation| generation != task.fence.generation()) {
+                task.fence.abandon();
             }
         }
     }
@@ -291,7 +355,7 @@ impl<E: Env> Runner<E> {
             }
             Err(failure) => Some(failure),
         };
-        let now = self.clock.now().millis();
+        let now = self.clock.now();
         let id = task.id.to_string();
         let state = match &failure {
             None => "done",
@@ -301,18 +365,30 @@ impl<E: Env> Runner<E> {
         let text = failure.as_ref().and_then(|failure| serde_json::to_string(failure).ok());
         let ended = Statement::new(
             "UPDATE tasks SET state = CASE WHEN $2 = 'done' AND next_action IS NOT NULL THEN 'action-required' \
-             ELSE $2 END, failure = $3, progress = NULL, holder = NULL, lease_until = 0, ended_at = $4, \
-             changed_at = $4 WHERE id = $1",
+             ELSE $2 END, next_action = CASE WHEN $2 = 'done' THEN next_action END, failure = $3, \
+             progress = NULL, holder = NULL, lease_until = 0, ended_at = $4, changed_at = $4 WHERE id = $1",
         )
         .bind(id.as_str())
         .bind(state)
         .bind(text)
-        .bind(now);
+        .bind(now.millis());
         // The events were needed to go on; now the subtasks and the log tell what was done.
         let events = Statement::new("DELETE FROM saga_events WHERE task_id = $1").bind(id.as_str());
-        let _ = task.fence.insist(&[ended, events]).await;
+        let _ = task.fence.insist(&[ended, event::ended(task.id, now), events]).await;
         tracing::info!(task = %task.id, state, reason = failure.map(|failure| failure.message), "task ended");
     }
+}
+
+/// Ends the leases of all tasks, when it is certain that nobody who held one is alive.
+pub(crate) async fn free_tasks(db: &Db) -> Result<(), DbError> {
+    let statement = Statement::new(
+        "UPDATE tasks SET lease_until = 0, holder = NULL WHERE holder IS NOT NULL AND state IN ('queued', 'running')",
+    );
+    let freed = db.execute(statement).await?;
+    if freed > 0 {
+        tracing::info!(freed, "tasks of a server that was killed are gone on with");
+    }
+    Ok(())
 }
 
 /// Where steno writes what a saga has done.

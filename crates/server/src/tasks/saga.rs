@@ -1,7 +1,7 @@
 //! Sagas as steno runs them.
 
 use super::step::{At, Stage, Step, stopped};
-use super::{Env, LogLevel, Patience, TaskHandle};
+use super::{Env, LogLevel, Moment, Patience, Probe, TaskHandle};
 use crate::db::Statement;
 use crate::domain::time::Clock;
 use futures_util::FutureExt;
@@ -34,6 +34,7 @@ pub(super) struct Run<E: Env> {
     pub(super) task: Arc<TaskHandle>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) patience: Patience,
+    pub(super) probe: Option<Arc<dyn Probe>>,
 }
 
 /// One kind of saga.
@@ -124,7 +125,7 @@ impl<E: Env> Action<Sagas<E>> for StepAction<E> {
         async move {
             let at = At::new(&context);
             self.show(&context, "running").await;
-            let outcome = self.attempt(&at, &context.user_data().patience).await;
+            let outcome = self.attempt(&at, context.user_data()).await;
             at.task.rest();
             if at.task.fence.is_abandoned() {
                 // Whoever has the task now decides what became of this step; nothing is said here any more.
@@ -140,7 +141,7 @@ impl<E: Env> Action<Sagas<E>> for StepAction<E> {
                 }
                 Err(failure) => {
                     at.task.log_failure(LogLevel::Error, self.step.title(), &failure);
-                    self.undo(&at, &context.user_data().patience).await;
+                    self.undo(&at, context.user_data()).await;
                     if at.task.fence.is_abandoned() {
                         return std::future::pending().await;
                     }
@@ -156,7 +157,7 @@ impl<E: Env> Action<Sagas<E>> for StepAction<E> {
         async move {
             let at = At::new(&context);
             self.show(&context, "undoing").await;
-            self.undo(&at, &context.user_data().patience).await;
+            self.undo(&at, context.user_data()).await;
             at.task.rest();
             if at.task.fence.is_abandoned() {
                 return std::future::pending().await;
@@ -179,13 +180,14 @@ fn is_passing(failure: &Failure) -> bool {
 
 impl<E: Env> StepAction<E> {
     /// Runs the step as its stage asks: once, or until it succeeds or what is left is handed over.
-    async fn attempt(&self, at: &At<'_, E>, patience: &Patience) -> Result<Value, Failure> {
+    async fn attempt(&self, at: &At<'_, E>, run: &Run<E>) -> Result<Value, Failure> {
+        let patience = &run.patience;
         let mut tries = 0;
         loop {
             if self.step.stage() != Stage::Final && at.task.is_stopping() {
                 return Err(stopped());
             }
-            let failure = match guarded(self.step.run(at)).await {
+            let failure = match guarded(self.run(at, run)).await {
                 Ok(output) => return Ok(output),
                 Err(failure) => failure,
             };
@@ -215,9 +217,10 @@ impl<E: Env> StepAction<E> {
     }
 
     /// Undoes the step, until it succeeds, what is left is handed over, or the task is no longer ours.
-    async fn undo(&self, at: &At<'_, E>, patience: &Patience) {
+    async fn undo(&self, at: &At<'_, E>, run: &Run<E>) {
+        let patience = &run.patience;
         let mut tries = 0;
-        while let Err(failure) = guarded(self.step.undo(at)).await {
+        while let Err(failure) = guarded(self.undo_once(at, run)).await {
             if at.task.fence.is_abandoned() {
                 return;
             }
@@ -233,6 +236,29 @@ impl<E: Env> StepAction<E> {
             }
             self.wait(at, patience, tries).await;
         }
+    }
+
+    /// Runs the step; with a probe beside it, as that wants.
+    async fn run(&self, at: &At<'_, E>, run: &Run<E>) -> Result<Value, Failure> {
+        let Some(probe) = &run.probe else { return self.step.run(at).await };
+        let mut output = Value::Null;
+        for _ in 0..probe.times(&self.name) {
+            probe.at(&self.name, Moment::BeforeRun).await?;
+            output = self.step.run(at).await?;
+            probe.at(&self.name, Moment::AfterRun).await?;
+        }
+        Ok(output)
+    }
+
+    /// Undoes the step once; with a probe beside it, as that wants.
+    async fn undo_once(&self, at: &At<'_, E>, run: &Run<E>) -> Result<(), Failure> {
+        let Some(probe) = &run.probe else { return self.step.undo(at).await };
+        for _ in 0..probe.times(&self.name) {
+            probe.at(&self.name, Moment::BeforeUndo).await?;
+            self.step.undo(at).await?;
+            probe.at(&self.name, Moment::AfterUndo).await?;
+        }
+        Ok(())
     }
 
     async fn wait(&self, at: &At<'_, E>, patience: &Patience, tries: u32) {

@@ -48,5 +48,21 @@ fn every_operation_says_what_it_does_and_what_a_refusal_looks_like() {
         assert!(operation["summary"].as_str().is_some_and(|text| text.ends_with('.')), "{name}");
         let schema = &operation["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"];
         assert_eq!(schema, "#/components/schemas/ErrorBody", "{name}");
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            assert!(answer["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
+        }
+    }
+}
+
+#[test]
+fn names_are_described_as_they_are_written() {
+    let document = serde_json::to_value(server::api::document()).unwrap();
+    for (schema, names) in [
+        ("Purpose", layering::platform::Purpose::NAMES),
+        ("Hypervisor", layering::platform::Hypervisor::NAMES),
+        ("Provisioning", layering::platform::Provisioning::NAMES),
+        ("Broker", layering::platform::Broker::NAMES),
+    ] {
+        assert_eq!(document["components"]["schemas"][schema]["enum"], serde_json::json!(names), "{schema}");
     }
 }

@@ -215,6 +215,10 @@ async fn a_reference_names_one_thing_or_is_refused(rig: Rig) {
         assert!(refused.body["message"].as_str().unwrap().contains(says), "{:#}", refused.body);
     }
     resolve("app:Windows").await.refused(409, "no-deployable-version");
+    let layer = resolve("app:Windows&layer=true").await.ok().body;
+    assert_eq!((&layer["reference"], &layer["version_id"]), (&json!("app:Windows"), &json!(null)), "{layer}");
+    assert!(layer["layer_id"].is_string(), "{layer}");
+    assert_eq!(resolve("os:Windows@1&layer=true").await.ok().body["version_id"], json!(shop.os_1));
     resolve("app:Nothing").await.refused(404, "not-found");
     resolve("app:Office@9").await.refused(404, "not-found");
     resolve("image:Editor").await.refused(404, "not-found");

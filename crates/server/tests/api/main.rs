@@ -4,14 +4,17 @@
 
 mod assignments;
 mod audit;
+mod backup;
 mod bad_input;
 mod database;
+mod doctor;
 mod document;
 mod fixture;
 mod housekeeping;
 mod icons;
 mod identity;
 mod images;
+mod layer_folders;
 mod layers;
 mod lists;
 mod permissions;
@@ -19,3 +22,6 @@ mod places;
 mod rig;
 mod secret_key;
 mod templates;
+mod tls;
+mod webhook;
+mod workshop;

@@ -3,8 +3,10 @@
 use crate::document::operations;
 use crate::fixture::{self, Shop};
 use crate::icons::png;
+use crate::layer_folders::hollow_layout;
 use crate::places::{configuration, simulated};
 use crate::rig::{PASSWORD, Rig, on_both_databases};
+use crate::workshop::file_share;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::domain::action::ActionKind;
@@ -167,6 +169,16 @@ async fn succeed_on_layers(rig: &Rig, operation: &str) -> Option<(Method, String
         "publish_templates" => {
             (Method::POST, "/publish".into(), json!({ "templates": [{ "template_id": template }] }))
         }
+        "export_layers" => {
+            file_share(rig, operation).await;
+            let body = json!({ "versions": [shop.office_1], "folder": "layers" });
+            (Method::POST, "/layer-exports".into(), body)
+        }
+        "import_layers" => {
+            let share = file_share(rig, operation).await;
+            hollow_layout(&share.join("layers"), &format!("{operation}Windows"));
+            (Method::POST, "/layer-imports".into(), json!({ "folder": "layers" }))
+        }
         "collect_garbage" => (Method::POST, "/store/collect-garbage".into(), Value::Null),
         "stop_task" => {
             let task = fixture::task(rig, "admin").await;
@@ -228,6 +240,16 @@ async fn succeed(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> 
         }
         "delete_configuration" => {
             let path = configuration(rig, simulated("deleted", "password")).await;
+            (Method::DELETE, path, Value::Null)
+        }
+        "set_webhook" | "delete_webhook" => {
+            let path = "/webhook".to_owned();
+            let body =
+                json!({ "url": "https://192.0.2.1/", "events": ["done"], "secret": "a secret of this test" });
+            if operation == "set_webhook" {
+                return Some((Method::PUT, path, body));
+            }
+            rig.ask_with(Method::PUT, &path, body, &[("if-match", "*")]).await.ok();
             (Method::DELETE, path, Value::Null)
         }
         "update_settings" => (Method::PATCH, "/settings".into(), json!({ "audit_retention_days": 60 })),

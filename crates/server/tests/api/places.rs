@@ -1,6 +1,6 @@
 //! Connectors and their configurations: what a wizard asks, and secrets that go in and never come out.
 
-use crate::rig::{Rig, on_both_databases};
+use crate::rig::{Answer, Rig, on_both_databases};
 use connectors::simulated::{Operation, PASSWORD, When};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ on_both_databases! {
     names_are_listed_page_by_page;
     a_configuration_that_is_used_stays;
     the_file_share_is_tried_before_it_is_saved;
+    a_path_on_the_servers_machine_is_an_administrators_to_name;
 }
 
 const ANY: [(&str, &str); 1] = [("if-match", "*")];
@@ -362,4 +363,28 @@ async fn the_file_share_is_tried_before_it_is_saved(rig: Rig) {
     assert!(refused.body["message"].as_str().unwrap().contains("file_share"), "{:#}", refused.body);
     assert_eq!(set(Value::Null).await.ok().body["file_share"], Value::Null);
     rig.ask_with(Method::DELETE, &share, Value::Null, &ANY).await.ok();
+}
+
+async fn a_path_on_the_servers_machine_is_an_administrators_to_name(rig: Rig) {
+    rig.become_administrator().await;
+    let maker = rig.user("maker", &["manage-app-layers"]).await;
+    let directory = rig.directory.path().to_str().unwrap();
+    let values = json!({ "access": "directory", "path": directory });
+    let new = json!({ "connector": "fileshare", "name": "Share", "fields": values });
+    let refused = |answer: Answer| answer.refused(422, "invalid").field("fields.path", "field-administrator");
+    refused(rig.ask_as(&maker, Method::POST, "/connector-configurations", new.clone(), &[]).await);
+    for question in ["check-credentials", "test"] {
+        let path = format!("/connectors/fileshare/{question}");
+        refused(rig.ask_as(&maker, Method::POST, &path, json!({ "fields": values }), &[]).await);
+    }
+    let share = configuration(&rig, new).await;
+    // Who makes layers uses it, and changes what is no path.
+    rig.ask_as(&maker, Method::POST, &format!("{share}/test"), json!({}), &[]).await.ok();
+    let renamed = json!({ "name": "Shared", "fields": values });
+    rig.ask_as(&maker, Method::PATCH, &share, renamed, &[("if-match", "*")]).await.ok();
+    let elsewhere = json!({ "fields": { "access": "directory", "path": "/etc" } });
+    refused(rig.ask_as(&maker, Method::PATCH, &share, elsewhere.clone(), &[("if-match", "*")]).await);
+    let mut browse = json!({ "what": "disks" });
+    browse["values"] = elsewhere;
+    refused(rig.ask_as(&maker, Method::POST, &format!("{share}/browse"), browse, &[]).await);
 }

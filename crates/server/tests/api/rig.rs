@@ -3,7 +3,8 @@
 use connectors::simulated::Simulation;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use server::{Config, EngineProcess, Registry, Server};
+use server::tasks::Conduct;
+use server::{Config, EngineProcess, Registry, Server, Tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -66,16 +67,25 @@ pub(crate) async fn run<F: Future<Output = ()>>(kind: Kind, name: &str, test: fn
             }
         },
     };
+    // Clients want one even for plain HTTP. The first to come decides for the whole process; all want the same.
+    _ = rustls::crypto::ring::default_provider().install_default();
     test(Rig::start(database).await).await;
 }
 
 /// A new database on the PostgreSQL server behind `url`, which holds `{}` where the database's name goes.
-async fn fresh_database(url: &str) -> String {
+pub(crate) async fn fresh_database(url: &str) -> String {
     use sqlx::{Connection, Executor};
     let name = format!("t{}", server::domain::UserId::new().to_string().replace('-', ""));
     let mut connection = sqlx::PgConnection::connect(&url.replace("{}", "postgres")).await.unwrap();
     connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
     url.replace("{}", &name)
+}
+
+/// Somebody who keeps cookies.
+fn browser() -> reqwest::Client {
+    // Built together with the API's client, reqwest can speak TLS and wants to know with whose ciphers.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().cookie_store(true).build().unwrap()
 }
 
 impl Rig {
@@ -88,14 +98,16 @@ impl Rig {
         let config = Config {
             directory: directory.path().join("lamina"),
             listen: "127.0.0.1:0".parse().unwrap(),
+            tls: Tls::Off,
             database,
             engine: EngineProcess::Server,
             credentials: None,
             connectors: Registry::built_in().with(Arc::new(simulation.clone())),
+            tasks: Conduct::default(),
         };
         let server = Server::start(&config).await.unwrap();
         let mut rig = Rig {
-            client: reqwest::Client::builder().cookie_store(true).build().unwrap(),
+            client: browser(),
             first_password: server.first_password.clone(),
             app: server.app().clone(),
             address: server.address,
@@ -108,7 +120,7 @@ impl Rig {
         rig
     }
 
-    fn serve(&mut self, server: Server) {
+    pub(crate) fn serve(&mut self, server: Server) {
         let (stop, stopped) = oneshot::channel();
         self.address = server.address;
         self.app = server.app().clone();
@@ -128,7 +140,7 @@ impl Rig {
     pub(crate) async fn stop(&mut self) {
         let (stop, running) = self.running.take().unwrap();
         // Connections that are kept open would make the server wait.
-        self.client = reqwest::Client::builder().cookie_store(true).build().unwrap();
+        self.client = browser();
         stop.send(()).unwrap();
         running.await.unwrap();
     }
@@ -142,7 +154,7 @@ impl Rig {
 
     /// A client without a session.
     pub(crate) fn stranger(&self) -> reqwest::Client {
-        reqwest::Client::builder().cookie_store(true).build().unwrap()
+        browser()
     }
 
     /// The whole address of a path of the API.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use server::db::{Db, Statement};
 use server::domain::TaskId;
 use server::domain::time::{Clock, SystemClock};
-use server::tasks::{At, Book, NewTask, Patience, Runner, Saga, Stage, Step, enqueue};
+use server::tasks::{At, Book, Conduct, NewTask, Patience, Runner, Saga, Stage, Step, enqueue};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -198,10 +198,10 @@ impl Bench {
     /// Starts a server; it stops with the token.
     pub(crate) fn server(&self) -> (CancellationToken, tokio::task::JoinHandle<()>) {
         let patience = Patience { tries: 3, pause: Duration::from_millis(5) };
+        let conduct = Conduct { at_once: 2, patience, probe: None };
         let stop = CancellationToken::new();
         let (clock, wake): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Notify::new()));
-        let runner =
-            Runner::new(self.world.clone(), Arc::new(book()), self.db.clone(), clock, wake, patience, 2);
+        let runner = Runner::new(self.world.clone(), Arc::new(book()), self.db.clone(), clock, wake, conduct);
         let running = tokio::spawn(Arc::new(runner).run(stop.clone()));
         (stop, running)
     }

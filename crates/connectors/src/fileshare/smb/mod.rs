@@ -43,15 +43,6 @@ pub(crate) enum Protection {
 }
 
 impl SmbAddress {
-    /// In the form that the sockets of the standard library take.
-    fn socket(&self) -> String {
-        if self.server.contains(':') {
-            format!("[{}]:{}", self.server, self.port)
-        } else {
-            format!("{}:{}", self.server, self.port)
-        }
-    }
-
     /// In the form in which people write it.
     fn unc(&self) -> String {
         let folder = self.folder.as_ref().map(|folder| format!("\\{}", folder.as_str().replace('/', "\\")));

@@ -3,6 +3,7 @@
 use super::failure;
 use super::{Protection, SmbAddress, negotiation};
 use crate::error::{Error, Result};
+use crate::reach::{Reach, Unreachable};
 use secrecy::ExposeSecret;
 use smb2::client::Connection;
 use smb2::msg::logoff::LogoffRequest;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 /// For reaching the server, resolving its name included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// Addresses of one server that are tried.
+const MOST_ADDRESSES: usize = 3;
 /// For saying goodbye. Nothing depends on it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes that one credit pays for (MS-SMB2 3.1.5.2).
@@ -34,13 +37,35 @@ pub(super) struct Session {
     pub(super) longest: usize,
 }
 
+/// Shares are in private networks, or on this machine.
+const REACH: Reach = Reach { private: true, loopback: true };
+
+/// Connects to the first address of the server that answers and may be reached.
+async fn reach(address: &SmbAddress, place: &str, options: ConnectOptions) -> Result<Connection> {
+    let found = REACH.addresses(&address.server, address.port).await.map_err(|error| {
+        let (place, reason) = (place.to_owned(), error.to_string());
+        match error {
+            Unreachable::Forbidden { .. } => Error::Forbidden { place, reason },
+            Unreachable::Unresolved { .. } => Error::Unreachable { place, reason },
+        }
+    })?;
+    let mut outcome =
+        Err(Error::Unreachable { place: place.to_owned(), reason: "it has no address".to_owned() });
+    for socket in found.iter().take(MOST_ADDRESSES) {
+        match negotiation::connect(&socket.to_string(), &address.server, options.clone()).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => outcome = Err(failure::connecting(place, &address.user, error)),
+        }
+    }
+    outcome
+}
+
 impl Session {
     /// Connects, signs in and opens the share, with the protection that is demanded.
     pub(super) async fn open(address: &SmbAddress, place: &str) -> Result<Session> {
         let fail = |error| failure::connecting(place, &address.user, error);
         let options = ConnectOptions::with_timeout(CONNECT_WITHIN);
-        let connected = negotiation::connect(&address.socket(), &address.server, options).await;
-        let mut connection = connected.map_err(fail)?;
+        let mut connection = reach(address, place, options).await?;
         let params = connection.params().ok_or_else(|| Error::Answer {
             place: place.to_owned(),
             doing: "connecting".to_owned(),

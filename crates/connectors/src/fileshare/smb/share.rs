@@ -136,6 +136,10 @@ impl Share for SmbShare {
         made.shut().await
     }
 
+    async fn make_folder(&self, folder: &SharePath) -> Result<()> {
+        self.folder(folder.as_str(), CreateDisposition::FileOpenIf, 0).await?.shut().await
+    }
+
     async fn rename_new(&self, from: &SharePath, to: &SharePath) -> Result<()> {
         self.rename(from, to, false).await
     }

@@ -133,6 +133,7 @@ impl CaptureArgs {
                 max_size: self.max_size,
                 platform: self.platform.types(),
             },
+            changed: None,
             trust_metadata: self.trust_metadata,
             allow_backing: self.allow_backing,
             override_reason: self.override_reason,

@@ -31,7 +31,7 @@ impl ConflictsArgs {
     }
 }
 
-pub(super) fn human(report: &ConflictsReport, page: &mut Page<'_>) -> io::Result<()> {
+pub(in crate::cli) fn human(report: &ConflictsReport, page: &mut Page<'_>) -> io::Result<()> {
     if report.rows.is_empty() && report.registry.is_empty() {
         return page.line("No conflicts: no path and no registry value is claimed by more than one layer.");
     }

@@ -36,7 +36,7 @@ impl DiffArgs {
     }
 }
 
-pub(super) fn human(report: &DiffReport, page: &mut Page<'_>) -> io::Result<()> {
+pub(in crate::cli) fn human(report: &DiffReport, page: &mut Page<'_>) -> io::Result<()> {
     let (from, to) = (reference(&report.from), reference(&report.to));
     if report.rows.is_empty() && report.registry.is_empty() {
         return page.line(format_args!("{from} and {to} are equal."));

@@ -34,7 +34,7 @@ impl ShowArgs {
     }
 }
 
-pub(super) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> {
+pub(in crate::cli) fn human(report: &ShowReport, page: &mut Page<'_>) -> io::Result<()> {
     let summary = &report.summary;
     page.line(Styled(STRONG, reference(summary)))?;
     match summary.kind {

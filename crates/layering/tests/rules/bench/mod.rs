@@ -186,6 +186,7 @@ impl Lab {
             composite: spec.0.clone(),
             disk: disk.path.clone(),
             version: VersionSpec { kind, name, version, max_size: None, platform: None },
+            changed: None,
             trust_metadata: false,
             allow_backing: false,
             override_reason: None,

@@ -2,7 +2,11 @@
 //! begins. What the tasks do then is in `sagas`.
 
 mod deleting;
+mod exporting;
 mod finalizing;
+mod importing;
+mod incoming;
+mod layer_folder;
 mod os_layers;
 mod packaging;
 mod place;
@@ -11,7 +15,10 @@ mod reports;
 mod stored;
 
 pub use deleting::Started;
+pub use exporting::ExportLayers;
 pub use finalizing::Finalize;
+pub use importing::{ImportLayers, Importing, ImportingVersion, RenameLayer};
+pub use layer_folder::{ExportedLayers, ExportedLayersQuery, ExportedVersion, UnreadableVersion};
 pub use os_layers::NewOsLayer;
 pub use packaging::{NewAppLayer, NewPackaging, NewPlatformLayer, NewVersion};
 pub use publishing::{PublishTemplate, PublishTemplates, Publishing, PublishingTask};
@@ -128,7 +135,6 @@ async fn insert_version(
     change: &mut Change<'_>,
     version: &VersionRow<'_>,
 ) -> Result<(VersionId, String), Refusal> {
-    let id = VersionId::new();
     let layer = version.layer.to_string();
     let others = Statement::new(
         "SELECT name, name_key, sequence, state, store_version FROM versions WHERE layer_id = $1",
@@ -157,21 +163,33 @@ async fn insert_version(
         .map(|number| numbered(version.name.as_str(), number))
         .find(|candidate| !stored.contains(&name::key(candidate)))
         .unwrap_or_default();
+    let id = put_version(change, version, sequence + 1, &store_version).await?;
+    Ok((id, store_version))
+}
+
+/// Inserts a version in the state `creating`, at a position of its layer and with a name in the store that are free.
+async fn put_version(
+    change: &mut Change<'_>,
+    version: &VersionRow<'_>,
+    sequence: i64,
+    store_version: &str,
+) -> Result<VersionId, Refusal> {
+    let id = VersionId::new();
     let statement = Statement::new(
         "INSERT INTO versions (id, layer_id, sequence, name, name_key, description, state, store_version, \
          max_bytes, created_at, revision) VALUES ($1, $2, $3, $4, $5, $6, 'creating', $7, $8, $9, 1)",
     )
     .bind(id.to_string())
-    .bind(layer)
-    .bind(sequence + 1)
+    .bind(version.layer.to_string())
+    .bind(sequence)
     .bind(version.name.as_str())
     .bind(version.name.key())
     .bind(version.description)
-    .bind(store_version.as_str())
+    .bind(store_version)
     .bind(version.max_bytes)
     .bind(change.now().millis());
     change.execute(statement).await?;
-    Ok((id, store_version))
+    Ok(id)
 }
 
 /// The kind of connector of a configuration.

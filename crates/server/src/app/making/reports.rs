@@ -67,7 +67,7 @@ impl App {
         }
     }
 
-    async fn ask_engine(&self, job: Job) -> Result<Outcome, Refusal> {
+    pub(super) async fn ask_engine(&self, job: Job) -> Result<Outcome, Refusal> {
         let engine = Arc::clone(&self.engine);
         engine::blocking(move || engine.run(&job, &Silent, &|_| {})).await.map_err(refusal)
     }

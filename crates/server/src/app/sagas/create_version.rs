@@ -167,7 +167,7 @@ impl Step<App> for Record {
             .bind(version.to_string())
             .bind(serde_json::json!(delivered).to_string());
         let told = tell(at, &delivered, Some("finalize"));
-        work::change(at, &[work::set_state(version, "packaging"), packaging, told]).await?;
+        work::commit(at, &[work::set_state(version, "packaging"), packaging, told]).await?;
         Ok(Value::Null)
     }
 }

@@ -1,4 +1,7 @@
 //! Deleting a version: out of the store, its packaging disk if it has one, and then the version itself.
+//!
+//! The point of no return is the first step. What removes contents cannot give them back, and where it fails nobody can
+//! tell whether it has removed them: so it is only tried again.
 
 use super::leftover::Leftover;
 use super::work::{self, VersionInStore};
@@ -50,14 +53,21 @@ impl Step<App> for Begin {
         "Take the version out of use"
     }
 
+    fn stage(&self) -> Stage {
+        Stage::Commit
+    }
+
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::change(at, &[work::set_state(parameters(at)?.version.version, "deleting")]).await?;
+        work::commit(at, &[work::set_state(parameters(at)?.version.version, "deleting")]).await?;
         Ok(Value::Null)
     }
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        let parameters = parameters(at)?;
-        work::change(at, &[work::set_state(parameters.version.version, parameters.was.as_str())]).await
+        let DeleteVersion { version, was, .. } = parameters(at)?;
+        if was == VersionState::Packaging {
+            return work::change(at, &work::packaging_again(version.version)).await;
+        }
+        work::change(at, &[work::set_state(version.version, was.as_str())]).await
     }
 }
 
@@ -74,12 +84,17 @@ impl Step<App> for Remove {
     }
 
     fn stage(&self) -> Stage {
-        Stage::Commit
+        Stage::Final
     }
 
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
         work::remove_stored(at.env, &parameters(at)?.version.reference()).await?;
         Ok(Value::Null)
+    }
+
+    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
+        let reference = parameters(at)?.version.reference();
+        work::leave(at, Leftover::Stored { reference }, failure).await
     }
 }
 
@@ -107,8 +122,10 @@ impl Step<App> for DeleteDisk {
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let Some((configuration, disk)) = parameters(at)?.disk else { return Ok(true) };
-        work::leave(at, Leftover::PackagingDisk { configuration, disk }, failure).await
+        let DeleteVersion { version, disk, .. } = parameters(at)?;
+        let Some((configuration, disk)) = disk else { return Ok(true) };
+        let version = version.version;
+        work::leave(at, Leftover::PackagingDisk { configuration, disk, version }, failure).await
     }
 }
 

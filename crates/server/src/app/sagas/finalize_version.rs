@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::db::Statement;
 use crate::domain::ConfigurationId;
 use crate::domain::layer::PlatformTypes;
-use crate::tasks::{At, Saga, Stage, Step};
+use crate::tasks::{At, LogLevel, Saga, Stage, Step};
 use async_trait::async_trait;
 use connectors::{DiskName, MachineState, Usage};
 use layering::report::{CompositeSpec, Summary, VersionSpec};
@@ -19,6 +19,9 @@ use worker::{Job, Outcome};
 
 /// The saga's name.
 pub(in crate::app) const FINALIZE_VERSION: &str = "finalize-version";
+
+/// What the engine says of a disk that does not come from the composite, or to which a list of changes does not belong.
+const NOT_DESCENDED: &str = "not-descended";
 
 /// Its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +76,8 @@ impl Step<App> for MachineOff {
 
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
         let parameters = parameters(at)?;
+        // What an earlier try may have left there would be taken for what this one captures.
+        work::clear_stored(at, &parameters.version.reference()).await?;
         let connector = work::connector(at.env, parameters.configuration).await?;
         let disk = &parameters.disk;
         let in_use = |how: String| Failure {
@@ -80,11 +85,11 @@ impl Step<App> for MachineOff {
             message: format!("The packaging disk {disk} is in use: {how}."),
             hint: Some("Run Shutdown For Finalize on the packaging machine, then finalize again.".to_owned()),
         };
-        match connector.machine_state(disk).await.map_err(work::connector_failed)? {
+        match work::asked(at, connector.machine_state(disk)).await? {
             MachineState::Running => return Err(in_use("its machine runs".to_owned())),
             MachineState::Off | MachineState::Absent | MachineState::NotManaged => {}
         }
-        let found = connector.locate(disk).await.map_err(work::connector_failed)?.ok_or_else(|| Failure {
+        let found = work::asked(at, connector.locate(disk)).await?.ok_or_else(|| Failure {
             code: "disk-not-found".to_owned(),
             message: format!("The packaging disk {disk} is not there."),
             hint: Some("Put it back under this name, or delete the version.".to_owned()),
@@ -97,8 +102,7 @@ impl Step<App> for MachineOff {
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
         // What went wrong is for the person at the packaging machine to put right, and then to finalize again.
-        let version = parameters(at)?.version.version;
-        work::change(at, &[work::set_state(version, "packaging")]).await
+        work::change(at, &work::packaging_again(parameters(at)?.version.version)).await
     }
 }
 
@@ -152,7 +156,7 @@ impl Step<App> for Capture {
             // This step was done before, and the server died before that was written down.
             Some(summary) => summary,
             None => {
-                let request = CaptureRequest {
+                let mut request = CaptureRequest {
                     composite: parameters.composite.clone(),
                     disk: fetched.path.clone(),
                     version: VersionSpec {
@@ -162,13 +166,25 @@ impl Step<App> for Capture {
                         max_size: Some(parameters.max_bytes),
                         platform: parameters.platform,
                     },
+                    changed: fetched.changed.clone(),
                     trust_metadata: false,
                     allow_backing: false,
                     override_reason: parameters.override_reason.clone(),
                 };
-                let Outcome::Capture(report) = work::engine(at, Job::Capture(request)).await? else {
-                    return Err(work::other_outcome());
-                };
+                let mut how = if request.changed.is_some() { "the blocks that changed" } else { "the disk" };
+                let mut outcome = work::engine(at, Job::Capture(request.clone())).await;
+                if let Err(failure) = &outcome
+                    && failure.code == NOT_DESCENDED
+                    && request.changed.take().is_some()
+                {
+                    let what =
+                        "The platform's list of changed blocks does not fit; the whole disk is compared";
+                    at.task.log_failure(LogLevel::Warning, what, failure);
+                    how = "the disk";
+                    outcome = work::engine(at, Job::Capture(request)).await;
+                }
+                let Outcome::Capture(report) = outcome? else { return Err(work::other_outcome()) };
+                at.task.log(LogLevel::Info, &format!("{} bytes were read to compare {how}.", report.read));
                 work::log_warnings(at, &report.warnings);
                 report.version
             }
@@ -282,7 +298,8 @@ impl Step<App> for DeleteDisk {
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let FinalizeVersion { configuration, disk, .. } = parameters(at)?;
-        work::leave(at, Leftover::PackagingDisk { configuration, disk }, failure).await
+        let FinalizeVersion { configuration, disk, version, .. } = parameters(at)?;
+        let version = version.version;
+        work::leave(at, Leftover::PackagingDisk { configuration, disk, version }, failure).await
     }
 }

@@ -182,7 +182,7 @@ impl Step<App> for Record {
         let described = Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
             .bind(at.task.id.to_string())
             .bind("The operating system has been imported. Its version is deployable.");
-        work::change(at, &[deployable, described]).await?;
+        work::commit(at, &[deployable, described]).await?;
         Ok(Value::Null)
     }
 }

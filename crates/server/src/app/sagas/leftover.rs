@@ -3,7 +3,7 @@
 use super::work;
 use crate::app::{App, Refusal};
 use crate::db::Statement;
-use crate::domain::{ConfigurationId, TaskId, Time};
+use crate::domain::{ConfigurationId, TaskId, Time, VersionId};
 use connectors::{DiskName, OperationKey, Removal, Shipment};
 use operation::Failure;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,19 @@ pub(in crate::app) enum Leftover {
         configuration: ConfigurationId,
         /// Its name there.
         disk: DiskName,
+        /// Whose it was. When another version has the name by now, so has its disk.
+        version: VersionId,
+    },
+    /// A folder of layers that a stopped export has made.
+    Layers {
+        /// Where.
+        configuration: ConfigurationId,
+        /// The task's key.
+        key: OperationKey,
+        /// Its name there.
+        folder: DiskName,
+        /// What identifies it among tasks.
+        object: String,
     },
 }
 
@@ -64,21 +77,21 @@ impl Leftover {
         failure: &Failure,
         now: Time,
     ) -> Result<Statement<'static>, Failure> {
-        let json = |error: serde_json::Error| Failure {
-            code: "internal".to_owned(),
-            message: format!("What is left over cannot be written down: {error}"),
-            hint: None,
-        };
         Ok(Statement::new(
             "INSERT INTO leftovers (id, task_id, what, failure, tries, next_at, created_at) \
              VALUES ($1, $2, $3, $4, 0, $5, $6)",
         )
         .bind(TaskId::new().to_string())
         .bind(task.to_string())
-        .bind(serde_json::to_string(self).map_err(json)?)
-        .bind(serde_json::to_string(failure).map_err(json)?)
+        .bind(text(self)?)
+        .bind(text(failure)?)
         .bind(now.after_seconds(FIRST_WAIT).millis())
         .bind(now.millis()))
+    }
+
+    /// As it is stored.
+    pub(super) fn text(&self) -> Result<String, Failure> {
+        text(self)
     }
 
     /// Removes it; fine when it is gone already.
@@ -87,26 +100,56 @@ impl Leftover {
             Leftover::Fetched { configuration, key } => {
                 let connector = work::connector(app, *configuration).await?;
                 let folder = app.scratch.join(key.as_str());
-                connector.release(key, &folder).await.map_err(work::connector_failed)?;
+                work::in_time(connector.release(key, &folder)).await?;
                 work::remove_folder(&folder).await
             }
             Leftover::Stored { reference } => work::remove_stored(app, reference).await,
             Leftover::Delivery { configuration, key, shipment } => {
                 let connector = work::connector(app, *configuration).await?;
-                let removal = connector.withdraw(key, shipment).await.map_err(work::connector_failed)?;
+                let removal = work::in_time(connector.withdraw(key, shipment)).await?;
                 work::remove_folder(&app.scratch.join(key.as_str())).await?;
                 gone(removal)
             }
             Leftover::Trace { configuration, key } => {
                 let connector = work::connector(app, *configuration).await?;
-                connector.conclude(key).await.map_err(work::connector_failed)?;
+                work::in_time(connector.conclude(key)).await?;
                 work::remove_folder(&app.scratch.join(key.as_str())).await
             }
-            Leftover::PackagingDisk { configuration, disk } => {
+            Leftover::PackagingDisk { configuration, disk, version } => {
+                let other = Statement::new(
+                    "SELECT version_id FROM packagings WHERE configuration_id = $1 AND disk_name = $2 \
+                     AND version_id <> $3",
+                )
+                .bind(configuration.to_string())
+                .bind(disk.as_str())
+                .bind(version.to_string());
+                if app.db.optional(other).await.map_err(work::database)?.is_some() {
+                    return Ok(());
+                }
                 work::delete_packaging_disk(app, *configuration, disk).await
+            }
+            Leftover::Layers { configuration, key, folder, object } => {
+                // What a later export has put there is not taken away.
+                let later = Statement::new(
+                    "SELECT id FROM tasks WHERE object_kind = 'layer-folder' AND object_id = $1 AND id > $2 LIMIT 1",
+                )
+                .bind(object.as_str())
+                .bind(key.as_str());
+                match app.db.optional(later).await.map_err(work::database)? {
+                    Some(_) => Ok(()),
+                    None => super::export_layers::take_away(app, *configuration, folder, key).await,
+                }
             }
         }
     }
+}
+
+fn text(what: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(what).map_err(|error| Failure {
+        code: "internal".to_owned(),
+        message: format!("What is left over cannot be written down: {error}"),
+        hint: None,
+    })
 }
 
 /// What stays on the platform stays a leftover.
@@ -132,6 +175,17 @@ impl App {
         .bind(AT_ONCE);
         for row in self.db.all(due).await? {
             let (id, what, tries) = (row.text("id")?, row.json::<Leftover>("what")?, row.integer("tries")?);
+            let wait = FIRST_WAIT.saturating_mul(1 << tries.clamp(0, 20)).min(LONGEST_WAIT);
+            // Another server may be at it, or a task has taken the name for something new.
+            let mine = Statement::new(
+                "UPDATE leftovers SET tries = tries + 1, next_at = $3 WHERE id = $1 AND tries = $2",
+            )
+            .bind(id.as_str())
+            .bind(tries)
+            .bind(now.after_seconds(wait).millis());
+            if self.db.execute(mine).await? == 0 {
+                continue;
+            }
             match what.clear(self).await {
                 Ok(()) => {
                     tracing::info!(?what, "what a task had left over is gone");
@@ -139,13 +193,9 @@ impl App {
                 }
                 Err(failure) => {
                     tracing::warn!(?what, reason = failure.message, "what a task has left over stays");
-                    let wait = FIRST_WAIT.saturating_mul(1 << tries.clamp(0, 20)).min(LONGEST_WAIT);
-                    let statement = Statement::new(
-                        "UPDATE leftovers SET tries = tries + 1, next_at = $2, failure = $3 WHERE id = $1",
-                    )
-                    .bind(id)
-                    .bind(now.after_seconds(wait).millis())
-                    .bind(serde_json::to_string(&failure).map_err(Refusal::internal)?);
+                    let statement = Statement::new("UPDATE leftovers SET failure = $2 WHERE id = $1")
+                        .bind(id)
+                        .bind(serde_json::to_string(&failure).map_err(Refusal::internal)?);
                     self.db.execute(statement).await?;
                 }
             }

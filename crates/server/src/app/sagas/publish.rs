@@ -257,8 +257,13 @@ impl Step<App> for Record {
         .bind(provenance.to_string())
         .bind(at.env.clock.now().millis());
         let told = tell(at, &delivered, delivered.next_action.as_deref());
-        work::change(at, &[image, told]).await?;
+        work::commit(at, &[image, told]).await?;
         Ok(Value::Null)
+    }
+
+    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
+        let image = parameters(at)?.image.to_string();
+        work::change(at, &[Statement::new("DELETE FROM images WHERE id = $1").bind(image)]).await
     }
 }
 

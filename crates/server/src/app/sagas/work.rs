@@ -1,17 +1,20 @@
 //! What the steps of several sagas do in the same way.
 
+use super::changed;
 use super::leftover::Leftover;
 use crate::app::{App, Refusal, engine};
 use crate::db::{DbError, Statement, Tx};
 use crate::domain::layer::LayerKind;
 use crate::domain::{ConfigurationId, LayerId, VersionId};
-use crate::tasks::{At, LogLevel};
+use crate::tasks::{At, LogLevel, stopped};
 use connectors::{Connector, Delivered, DiskName, DiskStamp, OperationKey, Placement, Shipment, Watch};
 use layering::report::{Summary, Warning};
 use operation::{Explain, Failure, Silent};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use worker::{Job, Outcome};
 
 /// A version with the names that it has in the store.
@@ -42,6 +45,9 @@ pub(super) struct FetchedDisk {
     pub(super) path: PathBuf,
     pub(super) in_place: bool,
     pub(super) stamp: DiskStamp,
+    /// The only ranges, bytes, that may have changed since it was delivered, where the platform knows.
+    #[serde(default)]
+    pub(super) changed: Option<Vec<Range<u64>>>,
 }
 
 /// Carries out an engine job for the task.
@@ -71,6 +77,31 @@ pub(super) fn database(error: DbError) -> Failure {
 /// A failure of a connector.
 pub(super) fn connector_failed(error: connectors::Error) -> Failure {
     Failure::new(&error as &dyn Explain)
+}
+
+/// Longest time for what a connector does without moving a disk. A platform that hangs fails the step and not the server.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// What a connector gives, if it does so in time.
+pub(super) async fn in_time<T>(call: impl Future<Output = connectors::Result<T>>) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(LONGEST, call).await.map_err(|_| Failure {
+        code: "connector-slow".to_owned(),
+        message: format!("The platform did not answer within {} minutes.", LONGEST.as_secs() / 60),
+        hint: Some("See whether it is overloaded or stuck, then try again.".to_owned()),
+    })?;
+    answer.map_err(connector_failed)
+}
+
+/// The same, for steps that can be stopped: whoever stops the task does not wait for the platform.
+pub(super) async fn asked<T>(
+    at: &At<'_, App>,
+    call: impl Future<Output = connectors::Result<T>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = at.task.cancel_token().cancelled_owned() => Err(connector_failed(connectors::Error::Cancelled)),
+        answer = in_time(call) => answer,
+    }
 }
 
 /// The connector of a configuration.
@@ -128,7 +159,7 @@ pub(super) async fn place(
     shipment: &Shipment,
 ) -> Result<PathBuf, Failure> {
     let connector = connector(at.env, configuration).await?;
-    match connector.placement(&key(at)?, shipment).await.map_err(connector_failed)? {
+    match asked(at, connector.placement(&key(at)?, shipment)).await? {
         Placement::Here(path) => Ok(path),
         Placement::Scratch => {
             let path = scratch(at).await?.join(shipment.name.file_name());
@@ -163,7 +194,7 @@ pub(super) async fn withdraw(
     shipment: &Shipment,
 ) -> Result<(), Failure> {
     let connector = connector(at.env, configuration).await?;
-    let removal = connector.withdraw(&key(at)?, shipment).await.map_err(connector_failed)?;
+    let removal = in_time(connector.withdraw(&key(at)?, shipment)).await?;
     clear_scratch(at).await?;
     super::leftover::gone(removal)
 }
@@ -171,7 +202,7 @@ pub(super) async fn withdraw(
 /// Removes what is kept of a delivery so that it could be undone.
 pub(super) async fn conclude(at: &At<'_, App>, configuration: ConfigurationId) -> Result<(), Failure> {
     let connector = connector(at.env, configuration).await?;
-    connector.conclude(&key(at)?).await.map_err(connector_failed)?;
+    in_time(connector.conclude(&key(at)?)).await?;
     clear_scratch(at).await
 }
 
@@ -182,11 +213,11 @@ pub(super) async fn delete_packaging_disk(
     disk: &DiskName,
 ) -> Result<(), Failure> {
     let connector = connector(app, configuration).await?;
-    super::leftover::gone(connector.delete_machine(disk).await.map_err(connector_failed)?)?;
-    match connector.locate(disk).await.map_err(connector_failed)? {
+    super::leftover::gone(in_time(connector.delete_machine(disk)).await?)?;
+    match in_time(connector.locate(disk)).await? {
         None => Ok(()),
         Some(found) => {
-            let removal = connector.delete_disk(disk, &found.stamp).await.map_err(connector_failed)?;
+            let removal = in_time(connector.delete_disk(disk, &found.stamp)).await?;
             super::leftover::gone(removal)
         }
     }
@@ -201,14 +232,15 @@ pub(super) async fn fetch(
     let connector = connector(at.env, configuration).await?;
     let folder = scratch(at).await?;
     let fetched = connector.fetch(&key(at)?, disk, &folder, &watch(at)).await.map_err(connector_failed)?;
-    Ok(FetchedDisk { path: fetched.path, in_place: fetched.in_place, stamp: fetched.stamp })
+    let changed = fetched.changed.as_deref().map(changed::at_most);
+    Ok(FetchedDisk { path: fetched.path, in_place: fetched.in_place, stamp: fetched.stamp, changed })
 }
 
 /// Removes what [`fetch`] has put here.
 pub(super) async fn release(at: &At<'_, App>, configuration: ConfigurationId) -> Result<(), Failure> {
     let connector = connector(at.env, configuration).await?;
     let folder = scratch(at).await?;
-    connector.release(&key(at)?, &folder).await.map_err(connector_failed)?;
+    in_time(connector.release(&key(at)?, &folder)).await?;
     clear_scratch(at).await
 }
 
@@ -223,7 +255,7 @@ pub(super) async fn refuse_changed(
         return Ok(());
     }
     let connector = connector(at.env, configuration).await?;
-    let found = connector.locate(disk).await.map_err(connector_failed)?;
+    let found = asked(at, connector.locate(disk)).await?;
     if found.is_some_and(|found| found.stamp == fetched.stamp) {
         return Ok(());
     }
@@ -246,8 +278,14 @@ pub(super) async fn stored(at: &At<'_, App>, reference: &str) -> Result<Option<S
     Ok(list.entries.into_iter().find(|entry| written(entry) == reference))
 }
 
-/// Refuses when the store has something under a name that the task is about to use.
+/// Refuses when the store has something under a name that the task is about to use. What an earlier task has left over
+/// there is removed now: later that would be what this task makes.
 pub(super) async fn refuse_stored(at: &At<'_, App>, reference: &str) -> Result<(), Failure> {
+    let left = Leftover::Stored { reference: reference.to_owned() }.text()?;
+    let left = Statement::new("SELECT id FROM leftovers WHERE what = $1").bind(left);
+    if at.env.db.optional(left).await.map_err(database)?.is_some() {
+        clear_stored(at, reference).await?;
+    }
     match stored(at, reference).await? {
         None => Ok(()),
         Some(_) => Err(Failure {
@@ -267,6 +305,13 @@ pub(super) async fn remove_stored(app: &App, reference: &str) -> Result<(), Fail
         Err(failure) if failure.code == "not-found" => Ok(()),
         Err(failure) => Err(failure),
     }
+}
+
+/// Removes what the store has under the task's own reference, and lets no clean-up do so later.
+pub(super) async fn clear_stored(at: &At<'_, App>, reference: &str) -> Result<(), Failure> {
+    remove_stored(at.env, reference).await?;
+    let left = Leftover::Stored { reference: reference.to_owned() }.text()?;
+    change(at, &[Statement::new("DELETE FROM leftovers WHERE what = $1").bind(left)]).await
 }
 
 /// Writes the engine's remarks into the log.
@@ -297,6 +342,21 @@ pub(super) async fn change(at: &At<'_, App>, statements: &[Statement<'_>]) -> Re
     tx.commit().await.map_err(database)
 }
 
+/// Changes rows and passes the point of no return, both or neither; neither when somebody was told that the task stops.
+pub(super) async fn commit(at: &At<'_, App>, statements: &[Statement<'_>]) -> Result<(), Failure> {
+    let mut tx = at.task.fence.change().await?;
+    let committed =
+        Statement::new("UPDATE tasks SET committed = TRUE WHERE id = $1 AND (committed OR NOT stop_asked)")
+            .bind(at.task.id.to_string());
+    if execute(&mut tx, committed).await? == 0 {
+        return Err(stopped());
+    }
+    for statement in statements {
+        execute(&mut tx, statement.clone()).await?;
+    }
+    tx.commit().await.map_err(database)
+}
+
 /// Runs a statement of a step's own transaction.
 pub(super) async fn execute(tx: &mut Tx, statement: Statement<'_>) -> Result<u64, Failure> {
     tx.execute(statement).await.map_err(database)
@@ -307,6 +367,19 @@ pub(super) fn set_state(version: VersionId, state: &'static str) -> Statement<'s
     Statement::new("UPDATE versions SET state = $2, revision = revision + 1 WHERE id = $1")
         .bind(version.to_string())
         .bind(state)
+}
+
+/// The statements that put a version into packaging again: its first task waits again for a person.
+pub(super) fn packaging_again(version: VersionId) -> [Statement<'static>; 2] {
+    [
+        set_state(version, "packaging"),
+        Statement::new(
+            "UPDATE tasks SET state = 'action-required', next_action = 'finalize' WHERE kind = $2 \
+             AND object_kind = 'version' AND object_id = $1 AND state = 'done'",
+        )
+        .bind(version.to_string())
+        .bind(super::CREATE_VERSION),
+    ]
 }
 
 /// The statements that remove a version, and its layer when it has no other.

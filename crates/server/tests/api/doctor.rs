@@ -1,0 +1,57 @@
+//! The examination of a deployment.
+
+use crate::rig::{Rig, on_both_databases};
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::db::Statement;
+
+on_both_databases! {
+    an_examination_finds_what_is_wrong_and_says_what_to_do;
+}
+
+fn states<'r>(report: &'r Value, check: &str) -> Vec<&'r str> {
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().filter(|f| f["check"] == check).map(|f| f["state"].as_str().unwrap()).collect()
+}
+
+async fn an_examination_finds_what_is_wrong_and_says_what_to_do(rig: Rig) {
+    rig.become_administrator().await;
+    let report = rig.get("/doctor").await.ok().body;
+    for check in [
+        "database",
+        "clock",
+        "store",
+        "engine",
+        "disk-space",
+        "file-share",
+        "certificate",
+        "tasks",
+        "tools",
+        "virtualisation",
+    ] {
+        assert!(!states(&report, check).is_empty(), "{check} is examined: {report:#}");
+    }
+    for check in ["clock", "store", "engine", "certificate", "tasks"] {
+        assert_eq!(states(&report, check), ["ok"], "{report:#}");
+    }
+    assert_eq!(states(&report, "file-share"), ["warning"]);
+    for finding in report["findings"].as_array().unwrap() {
+        assert_eq!(finding["hint"].is_string(), finding["state"] != "ok", "{finding}");
+    }
+
+    // What the database names and the store does not have.
+    let os = crate::fixture::os(&rig, "Windows").await;
+    crate::fixture::version(&rig, &os, 1, "deployable", None).await;
+    // Something was written in the future: the clock went back.
+    let future = Statement::new("UPDATE audit SET at = at + 3600000 WHERE action = 'change_password'");
+    rig.app.db().execute(future).await.unwrap();
+    let report = rig.get("/doctor").await.ok().body;
+    assert_eq!(report["healthy"], json!(false));
+    assert_eq!(states(&report, "store"), ["problem"]);
+    assert_eq!(states(&report, "clock"), ["problem"]);
+    let store = report["findings"].as_array().unwrap().iter().find(|f| f["check"] == "store").unwrap();
+    assert!(store["message"].as_str().unwrap().contains("os:Windows@1"), "{store}");
+
+    let reader = rig.user("Reader", &["read-only"]).await;
+    rig.ask_as(&reader, Method::GET, "/doctor", Value::Null, &[]).await.refused(403, "forbidden");
+}
