@@ -34,6 +34,11 @@ impl Lamina {
         Ok(workspace.target_directory.join("release/examples").join(name))
     }
 
+    /// The binary.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Where the store is.
     pub(crate) fn store(&self) -> &Path {
         &self.store

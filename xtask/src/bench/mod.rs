@@ -9,6 +9,7 @@ mod facts;
 mod measure;
 mod registry;
 mod results;
+mod server;
 mod tree;
 mod writing;
 
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     /// The registry only
     #[arg(long)]
     registry: bool,
+    /// The server only
+    #[arg(long, conflicts_with = "registry")]
+    server: bool,
     /// Where to write the figures as JSON; a text goes beside it [default: bench-results/TIME.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -82,15 +86,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         steps: Steps::default(),
         known_blocks_program: Lamina::build_example(&workspace, "layering", "capture_known_blocks")?,
         hive_program: Lamina::build_example(&workspace, "hive", "hive_work")?,
+        server_program: Lamina::build_example(&workspace, "server", "server_load")?,
         results: Results { facts: facts::gather(&workspace, folder.path())?, ..Results::default() },
     };
     bench.lamina.call("init", Vec::<OsString>::new())?;
-    bench.hives()?;
-    bench.registry_layers()?;
-    if arguments.registry {
-        bench.results.left_out.push("files (--registry)".into());
+    if arguments.server {
+        bench.results.left_out.push("registry and files (--server)".into());
     } else {
-        bench.files(arguments.quick)?;
+        bench.hives()?;
+        bench.registry_layers()?;
+    }
+    if arguments.registry {
+        bench.results.left_out.push("server and files (--registry)".into());
+    } else {
+        bench.server()?;
+        if !arguments.server {
+            bench.files(arguments.quick)?;
+        }
     }
     let results = bench.results;
     report::line("");
@@ -108,6 +120,7 @@ struct Bench {
     results: Results,
     known_blocks_program: PathBuf,
     hive_program: PathBuf,
+    server_program: PathBuf,
 }
 
 impl Bench {

@@ -129,6 +129,16 @@ impl Results {
         }
     }
 
+    /// A figure is to stay below another, both in this unit.
+    pub(crate) fn goal_below(&mut self, title: &str, figure: f64, most: f64, unit: &str) {
+        self.goals.push(Goal {
+            title: title.into(),
+            goal: format!("below {most} {unit}"),
+            measured: format!("{figure:.1} {unit}"),
+            reached: figure < most,
+        });
+    }
+
     /// Everything as text.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();

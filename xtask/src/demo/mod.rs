@@ -1,16 +1,18 @@
 //! `cargo xtask demo`: the main job on real input, from an operating-system disk to a published image.
 //!
 //! The disk is built from wine's drive (or is the user's own), the applications are real ones from PyPI, and whatever
-//! is not Lamina's own work is done and checked by other programs. Nothing here knows Lamina's insides: it calls the
-//! plumbing commands as a script would.
+//! is not Lamina's own work is done and checked by other programs. Nothing here knows Lamina's insides: it starts a
+//! server with a folder as its file share, and calls the command line as an administrator would.
 
 mod applications;
 mod installation;
 mod registry;
+mod served;
 mod verification;
 mod windows_tree;
 mod wine_registry;
 
+use crate::command::{command, output};
 use crate::disk::{self, Partition};
 use crate::lamina::Lamina;
 use crate::metadata::Workspace;
@@ -19,6 +21,7 @@ use crate::{report, setup, sparse};
 use anyhow::{Context, Result, bail};
 use applications::Application;
 use clap::Args;
+use served::Served;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use verification::Oracle;
@@ -36,7 +39,7 @@ pub(crate) struct Arguments {
     keep: Option<PathBuf>,
 }
 
-/// Arguments of a plumbing command from text and paths.
+/// Arguments of a command from text and paths.
 macro_rules! arguments {
     ($($argument:expr),* $(,)?) => { Vec::<OsString>::from([$(OsString::from($argument)),*]) };
 }
@@ -44,7 +47,8 @@ macro_rules! arguments {
 /// The size of the operating-system disk, in bytes; almost all of it is a hole.
 const DISK_BYTES: u64 = 20 << 30;
 
-const OS: &str = "os:Windows@1";
+/// What is published: format, and the name of its file on the share.
+const IMAGES: [(&str, &str); 2] = [("vhd", "image.vhd"), ("qcow2", "image.qcow2")];
 
 /// The `demo` task.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -77,20 +81,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ))
     })?;
 
-    call(&mut steps, &lamina, "make a store", "init", arguments![])?;
-    call(
-        &mut steps,
-        &lamina,
-        "import the operating system",
-        "import",
-        arguments!["--disk", &os_disk, "--name", "Windows", "--version", "1"],
-    )?;
+    let served = steps.loud("start a server, and log in to it", || {
+        let served = Served::start(&lamina, work)?;
+        let remark = format!("{}, with an embedded database and store", served.url);
+        Ok((served, remark))
+    })?;
+    prepare(&mut steps, &served, &os_disk)?;
     let mut registry = true;
     for application in &applications {
-        registry &= package(&mut steps, &lamina, &oracle, application, work)?;
+        registry &= package(&mut steps, &served, &oracle, application, work)?;
     }
-    publish(&mut steps, &lamina, &applications, work)?;
-    verify(&mut steps, &lamina, &oracle, &applications, registry, work)?;
+    package_platform(&mut steps, &served)?;
+    publish(&mut steps, &served, &applications)?;
+    verify(&mut steps, &lamina, &served, &oracle, &applications, registry, work)?;
+    steps.quiet("stop the server", |_| Ok((served.stop()?, String::new())))?;
 
     report::line("");
     report::line(steps.table());
@@ -104,17 +108,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn call(
-    steps: &mut Steps,
-    lamina: &Lamina,
-    name: &str,
-    verb: &str,
-    arguments: Vec<OsString>,
-) -> Result<String> {
+fn call(steps: &mut Steps, served: &Served, name: &str, arguments: Vec<OsString>) -> Result<String> {
     steps.loud(name, || {
-        let said = lamina.call(verb, arguments)?;
+        let said = served.call(arguments)?;
         Ok((said.clone(), said))
     })
+}
+
+/// A place for disks, and the operating system.
+fn prepare(steps: &mut Steps, served: &Served, os_disk: &Path) -> Result<()> {
+    let share = served.share();
+    let mut path = OsString::from("path=");
+    path.push(&share);
+    let folder =
+        arguments!["connector", "create", "Share", "fileshare", "--set", "access=directory", "--set", path];
+    call(steps, served, "name a folder as the file share", folder)?;
+    served.call(arguments!["settings", "set", "--file-share", "Share"])?;
+    steps.quiet("put the disk on the share", |_| {
+        // The user's own disk stays where it is; its holes stay holes, and blocks are shared where that is possible.
+        let copy = ["--sparse=always", "--reflink=auto"];
+        output(command("cp").args(copy).arg(os_disk).arg(share.join("os.raw")))?;
+        Ok(((), String::new()))
+    })?;
+    let import =
+        arguments!["os", "import", "Windows", "1", "--disk", "os.raw", "--hypervisor", "kvm", "--wait"];
+    call(steps, served, "import the operating system", import)?;
+    std::fs::remove_file(share.join("os.raw"))?;
+    Ok(())
 }
 
 fn build_os_disk(steps: &mut Steps, oracle: &Oracle, work: &Path) -> Result<PathBuf> {
@@ -152,23 +172,19 @@ fn build_os_disk(steps: &mut Steps, oracle: &Oracle, work: &Path) -> Result<Path
     })
 }
 
-/// Packaging disk, installation by another program, capture. Whether the registry was part of it.
+/// Packaging disk, installation by another program, finalize. Whether the registry was part of it.
 fn package(
     steps: &mut Steps,
-    lamina: &Lamina,
+    served: &Served,
     oracle: &Oracle,
     application: &Application,
     work: &Path,
 ) -> Result<bool> {
-    let name = application.name;
-    let disk = work.join("packaging.raw");
-    call(
-        steps,
-        lamina,
-        &format!("make a packaging disk for {name}"),
-        "packaging-disk",
-        arguments!["--os", OS, "--format", "raw", "--out", &disk],
-    )?;
+    let (name, file) = (application.name, format!("{}.raw", application.name));
+    let create = arguments!["app", "create", name, application.version, "--os", "Windows"];
+    let disk = arguments!["--disk", &file, "--format", "raw", "--wait"];
+    call(steps, served, &format!("make a packaging disk for {name}"), [create, disk].concat())?;
+    let disk = served.share().join(&file);
     let registry = steps.loud(&format!("install {name} on it"), || {
         let windows = windows_partition(oracle, &disk)?;
         let installed = installation::install(application, &disk, windows, oracle, work)?;
@@ -180,61 +196,57 @@ fn package(
         let remark = format!("{files} files, {bytes}, with {}\n{registry}", installed.means);
         Ok((installed.registry.is_ok(), remark))
     })?;
-    call(
-        steps,
-        lamina,
-        &format!("capture {name}"),
-        "capture",
-        arguments![
-            "--os",
-            OS,
-            "--kind",
-            "app",
-            "--disk",
-            &disk,
-            "--name",
-            name,
-            "--version",
-            application.version
-        ],
-    )?;
-    std::fs::remove_file(&disk)?;
+    let finalize = arguments!["version", "finalize", format!("app:{name}"), "--wait"];
+    call(steps, served, &format!("finalize {name}"), finalize)?;
+    if disk.exists() {
+        bail!("{} is still there after its version was finalized", disk.display());
+    }
     Ok(registry)
 }
 
-fn reference(application: &Application) -> String {
-    format!("app:{}@{}", application.name, application.version)
+/// A platform layer for KVM: what an image needs there besides the clean-up of its recipe is in Windows already.
+fn package_platform(steps: &mut Steps, served: &Served) -> Result<()> {
+    let create = arguments!["platform", "create", "KVM", "1", "--os", "Windows", "--purpose", "publishing"];
+    let disk = arguments!["--hypervisor", "kvm", "--disk", "kvm.raw", "--format", "raw", "--wait"];
+    call(steps, served, "make a platform layer for KVM", [create, disk].concat())?;
+    call(steps, served, "finalize it", arguments!["version", "finalize", "platform:KVM", "--wait"])?;
+    Ok(())
 }
 
-fn publish(steps: &mut Steps, lamina: &Lamina, applications: &[Application; 2], work: &Path) -> Result<()> {
-    let [first, second] = applications;
-    let layers = || arguments!["--os", OS, "--layer", reference(first), "--layer", reference(second)];
+/// One template for each format, and one task for each template.
+fn publish(steps: &mut Steps, served: &Served, applications: &[Application; 2]) -> Result<()> {
+    let mut publish = arguments!["template", "publish"];
+    for (format, file) in IMAGES {
+        let mut template = arguments!["template", "create", format!("Demo {format}"), "--os", "Windows"];
+        for application in applications {
+            template.extend(arguments!["--app", application.name]);
+        }
+        template.extend(arguments!["--platform", "KVM", "--connector", "Share", "--format", format]);
+        // Disks of installed Windows have their recovery partition where the volume is to grow; others are not concerned.
+        template.extend(arguments!["--disk", file, "--recovery", "move"]);
+        call(steps, served, &format!("make an image template for {format}"), template)?;
+        publish.push(format!("Demo {format}").into());
+    }
     steps.loud("list the conflicts", || {
-        let said = lamina.call("conflicts", layers())?;
+        let said = served.call(arguments!["template", "conflicts", format!("Demo {}", IMAGES[0].0)])?;
         let lower = said.to_lowercase().replace('\\', "/");
         for place in verification::conflicts(applications) {
             if !lower.contains(&place.to_lowercase()) {
-                bail!("`conflicts` does not name {place}, which both applications bring:\n{said}");
+                bail!("the conflicts do not name {place}, which both applications bring:\n{said}");
             }
         }
         Ok(((), said))
     })?;
-    let mut compose = layers();
-    // Disks of installed Windows have their recovery partition where the volume is to grow; others are not concerned.
-    compose.extend(arguments!["--image", "Demo", "--recovery", "move"]);
-    call(steps, lamina, "compose the image", "compose", compose)?;
-    for (format, file) in [("vhd", "image.vhd"), ("qcow2", "image.qcow2")] {
-        let file = work.join(file);
-        steps.loud(&format!("export {format}"), || {
-            let said = lamina
-                .call("export", arguments!["--image", "image:Demo", "--format", format, "--out", &file])?;
-            let size = format!(
-                "{} on disk, {} long",
-                report::bytes(sparse::allocated(&file)?),
-                report::bytes(file.metadata()?.len())
-            );
-            Ok(((), format!("{size}\n{said}")))
-        })?;
+    publish.push("--wait".into());
+    call(steps, served, "publish both", publish)?;
+    for (_, file) in IMAGES {
+        let path = served.share().join(file);
+        let size = path.metadata().with_context(|| format!("{} was not published", path.display()))?;
+        report::note(&format!(
+            "{file}: {} on disk, {} long",
+            report::bytes(sparse::allocated(&path)?),
+            report::bytes(size.len())
+        ));
     }
     Ok(())
 }
@@ -242,14 +254,15 @@ fn publish(steps: &mut Steps, lamina: &Lamina, applications: &[Application; 2], 
 fn verify(
     steps: &mut Steps,
     lamina: &Lamina,
+    served: &Served,
     oracle: &Oracle,
     applications: &[Application; 2],
     registry: bool,
     work: &Path,
 ) -> Result<()> {
-    let vhd = work.join("image.vhd");
+    let [vhd, qcow2] = IMAGES.map(|(_, file)| served.share().join(file));
     steps.quiet("qemu-img: check the QCOW2, compare it with the VHD", |_| {
-        Ok(((), verification::images_agree(&vhd, &work.join("image.qcow2"))?))
+        Ok(((), verification::images_agree(&vhd, &qcow2)?))
     })?;
     let raw = steps.quiet("take the disk out of the VHD for the readers", |_| {
         let raw = verification::raw_disk(&vhd, work)?;
@@ -280,7 +293,10 @@ fn verify(
         Ok(((), verification::seven_zip(&raw, windows, applications, work)?))
     })?;
     std::fs::remove_file(&raw)?;
-    call(steps, lamina, "lamina: check the store, data included", "check", arguments!["--read-data"])?;
+    steps.loud("lamina: check the server's store, data included", || {
+        let said = lamina.on_store(served.store()).call("check", ["--read-data"])?;
+        Ok(((), said))
+    })?;
     Ok(())
 }
 
