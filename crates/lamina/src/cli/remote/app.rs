@@ -1,9 +1,8 @@
 //! `lamina app`
 
 use super::layer::{EditArgs, ListArgs, ShowArgs, UsedByArgs};
-use super::packaging::{PackagingArgs, os_layer};
-use super::waiting::WaitArgs;
-use super::{Context, Done, Run, amounts};
+use super::packaging::{NewLayerArgs, os_layer};
+use super::{Context, Done, Run};
 use clap::{Args, Subcommand};
 use client::types::{LayerKind, NewAppLayer};
 
@@ -35,22 +34,8 @@ pub(in crate::cli) struct CreateArgs {
     /// OS layer that it belongs to, with a version if not the latest is to be on the disk
     #[arg(long, value_name = "OS[@VERSION]")]
     os: String,
-    /// What the layer holds
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
-    /// What is in this version
-    #[arg(long, value_name = "TEXT")]
-    version_description: Option<String>,
-    /// Most bytes that the version may add; 10 GiB when absent
-    #[arg(long, value_name = "SIZE", value_parser = amounts::size)]
-    max_size: Option<i64>,
-    /// Icon of the layer
-    #[arg(long, value_name = "ICON")]
-    icon: Option<String>,
     #[command(flatten)]
-    wait: WaitArgs,
-    #[command(flatten)]
-    packaging: PackagingArgs,
+    layer: NewLayerArgs,
 }
 
 /// Change an app layer's name, description, icon or priority
@@ -79,17 +64,17 @@ impl CreateArgs {
     async fn run(self, context: &Context) -> Done {
         let (layer, version) = os_layer(&self.os);
         let new = NewAppLayer {
-            description: self.description,
-            icon_id: context.icon_id(self.icon.as_deref()).await?,
-            max_bytes: self.max_size,
+            description: self.layer.description,
+            icon_id: context.icon_id(self.layer.icon.as_deref()).await?,
+            max_bytes: self.layer.max_size,
             name: self.name,
             os_layer_id: context.layer(LayerKind::Os, layer).await?.id,
-            packaging: self.packaging.wanted(version, context).await?,
+            packaging: self.layer.packaging.wanted(version, context).await?,
             version: self.version,
-            version_description: self.version_description,
+            version_description: self.layer.version_description,
         };
         let request = context.api.create_app_layer().idempotency_key(client::once());
         let making = request.body(new).send().await?.into_inner();
-        context.task_begun(&making, &making.task_id, &self.wait).await
+        context.task_begun(&making, &making.task_id, &self.layer.wait).await
     }
 }

@@ -1,8 +1,9 @@
 //! The packaging disk of a version: what is on it and where it goes.
 
-use super::Context;
 use super::choices::{FORMATS, one_of};
 use super::trouble::Trouble;
+use super::waiting::WaitArgs;
+use super::{Context, amounts};
 use clap::Args;
 use client::types::{DiskFormat, LayerKind, NewPackaging};
 
@@ -24,6 +25,27 @@ pub(in crate::cli) struct PackagingArgs {
     /// Packaging platform version, when the machine runs elsewhere than on the OS layer's hypervisor
     #[arg(long, value_name = "PLATFORM")]
     packaging_platform: Option<String>,
+}
+
+/// What is said of a new layer that is made on a packaging disk, whatever its kind.
+#[derive(Args)]
+pub(in crate::cli) struct NewLayerArgs {
+    /// What the layer holds
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+    /// What is in this version
+    #[arg(long, value_name = "TEXT")]
+    pub(super) version_description: Option<String>,
+    /// Most bytes that the version may add; 10 GiB when absent
+    #[arg(long, value_name = "SIZE", value_parser = amounts::size)]
+    pub(super) max_size: Option<i64>,
+    /// Icon of the layer
+    #[arg(long, value_name = "ICON")]
+    pub(super) icon: Option<String>,
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
+    #[command(flatten)]
+    pub(super) packaging: PackagingArgs,
 }
 
 impl PackagingArgs {

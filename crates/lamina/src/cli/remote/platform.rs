@@ -2,9 +2,8 @@
 
 use super::choices::{BROKERS, HYPERVISORS, PROVISIONING, PURPOSES, one_of};
 use super::layer::{EditArgs, ListArgs, ShowArgs, UsedByArgs};
-use super::packaging::{PackagingArgs, os_layer};
-use super::waiting::WaitArgs;
-use super::{Context, Done, Run, amounts};
+use super::packaging::{NewLayerArgs, os_layer};
+use super::{Context, Done, Run};
 use clap::{Args, Subcommand};
 use client::types::{Broker, Hypervisor, LayerKind, NewPlatformLayer, PlatformTypes, Provisioning, Purpose};
 
@@ -47,22 +46,8 @@ pub(in crate::cli) struct CreateArgs {
     /// What brings users to machines
     #[arg(long, value_name = "BROKER", value_parser = one_of::<Broker>(BROKERS))]
     broker: Option<Broker>,
-    /// What the layer holds
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
-    /// What is in this version
-    #[arg(long, value_name = "TEXT")]
-    version_description: Option<String>,
-    /// Most bytes that the version may add; 10 GiB when absent
-    #[arg(long, value_name = "SIZE", value_parser = amounts::size)]
-    max_size: Option<i64>,
-    /// Icon of the layer
-    #[arg(long, value_name = "ICON")]
-    icon: Option<String>,
     #[command(flatten)]
-    wait: WaitArgs,
-    #[command(flatten)]
-    packaging: PackagingArgs,
+    layer: NewLayerArgs,
 }
 
 impl Run for Command {
@@ -81,12 +66,12 @@ impl CreateArgs {
     async fn run(self, context: &Context) -> Done {
         let (layer, version) = os_layer(&self.os);
         let new = NewPlatformLayer {
-            description: self.description,
-            icon_id: context.icon_id(self.icon.as_deref()).await?,
-            max_bytes: self.max_size,
+            description: self.layer.description,
+            icon_id: context.icon_id(self.layer.icon.as_deref()).await?,
+            max_bytes: self.layer.max_size,
             name: self.name,
             os_layer_id: context.layer(LayerKind::Os, layer).await?.id,
-            packaging: self.packaging.wanted(version, context).await?,
+            packaging: self.layer.packaging.wanted(version, context).await?,
             platform: PlatformTypes {
                 broker: self.broker,
                 hypervisor: self.hypervisor,
@@ -94,10 +79,10 @@ impl CreateArgs {
                 purpose: self.purpose,
             },
             version: self.version,
-            version_description: self.version_description,
+            version_description: self.layer.version_description,
         };
         let request = context.api.create_platform_layer().idempotency_key(client::once());
         let making = request.body(new).send().await?.into_inner();
-        context.task_begun(&making, &making.task_id, &self.wait).await
+        context.task_begun(&making, &making.task_id, &self.layer.wait).await
     }
 }

@@ -4,7 +4,7 @@
 //! folder goes on with it. One that a person stops takes away what it wrote into a folder that was not there before.
 
 use super::leftover::Leftover;
-use super::work;
+use super::{steps, work};
 use crate::app::{App, layouts};
 use crate::db::Statement;
 use crate::domain::ConfigurationId;
@@ -48,7 +48,7 @@ struct Before {
 pub(super) fn saga() -> Saga<App> {
     Saga {
         name: EXPORT_LAYERS,
-        steps: vec![Arc::new(Look), Arc::new(Write), Arc::new(Tell), Arc::new(Release)],
+        steps: vec![Arc::new(Look), Arc::new(Write), Arc::new(Tell), Arc::new(steps::ClearUp)],
     }
 }
 
@@ -84,7 +84,7 @@ impl Step<App> for Look {
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        leave_copy(at, failure).await
+        steps::leave_fetched(at, failure).await
     }
 }
 
@@ -250,38 +250,7 @@ impl Step<App> for Tell {
             .bind(at.task.id.to_string())
             .bind(text)
             .bind(location);
-        work::change(at, &[told]).await?;
+        work::commit(at, &[told]).await?;
         Ok(Value::Null)
     }
-}
-
-struct Release;
-
-#[async_trait]
-impl Step<App> for Release {
-    fn name(&self) -> &'static str {
-        "release"
-    }
-
-    fn title(&self) -> &'static str {
-        "Clean up"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Final
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::clear_scratch(at).await?;
-        Ok(Value::Null)
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        leave_copy(at, failure).await
-    }
-}
-
-async fn leave_copy(at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-    let configuration = parameters(at)?.configuration;
-    work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
 }

@@ -1,6 +1,7 @@
 //! Turning what a person has installed into the version. The captured version is the point of no return.
 
 use super::leftover::Leftover;
+use super::steps;
 use super::work::{self, FetchedDisk, VersionInStore};
 use crate::app::App;
 use crate::db::Statement;
@@ -49,10 +50,10 @@ pub(super) fn saga() -> Saga<App> {
         name: FINALIZE_VERSION,
         steps: vec![
             Arc::new(MachineOff),
-            Arc::new(Fetch),
+            Arc::new(steps::Fetch { title: "Get the packaging disk" }),
             Arc::new(Capture),
             Arc::new(Record),
-            Arc::new(Release),
+            Arc::new(steps::Release { title: "Let go of the packaging disk" }),
             Arc::new(DeleteDisk),
         ],
     }
@@ -103,33 +104,6 @@ impl Step<App> for MachineOff {
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
         // What went wrong is for the person at the packaging machine to put right, and then to finalize again.
         work::change(at, &work::packaging_again(parameters(at)?.version.version)).await
-    }
-}
-
-struct Fetch;
-
-#[async_trait]
-impl Step<App> for Fetch {
-    fn name(&self) -> &'static str {
-        "fetch"
-    }
-
-    fn title(&self) -> &'static str {
-        "Get the packaging disk"
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        let parameters = parameters(at)?;
-        Ok(serde_json::json!(work::fetch(at, parameters.configuration, &parameters.disk).await?))
-    }
-
-    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        work::release(at, parameters(at)?.configuration).await
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let configuration = parameters(at)?.configuration;
-        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
     }
 }
 
@@ -195,12 +169,11 @@ impl Step<App> for Capture {
     }
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        work::remove_stored(at.env, &parameters(at)?.version.reference()).await
+        steps::remove_contents(at).await
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let reference = parameters(at)?.version.reference();
-        work::leave(at, Leftover::Stored { reference }, failure).await
+        steps::leave_contents(at, failure).await
     }
 }
 
@@ -223,55 +196,19 @@ impl Step<App> for Record {
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
         let parameters = parameters(at)?;
         let summary: Summary = at.output("capture")?;
-        let version = parameters.version.version.to_string();
         let provenance = serde_json::json!({
             "os_version": parameters.os_version,
             "composite": parameters.composite,
             "override_reason": parameters.override_reason,
             "task": at.task.id,
         });
-        let deployable = Statement::new(
-            "UPDATE versions SET state = 'deployable', added_bytes = $2, digest = $3, provenance = $4, \
-             revision = revision + 1 WHERE id = $1",
-        )
-        .bind(version.as_str())
-        .bind(i64::try_from(summary.size).unwrap_or(i64::MAX))
-        .bind(summary.id)
-        .bind(provenance.to_string());
+        let deployable = work::deployable(parameters.version.version, &summary, &provenance);
         // The version stands alone now: what it was made of may be deleted.
-        let packaging = Statement::new("DELETE FROM packagings WHERE version_id = $1").bind(version.as_str());
-        let described = Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
-            .bind(at.task.id.to_string())
-            .bind("The layer version has been captured. It is deployable.");
+        let packaging = Statement::new("DELETE FROM packagings WHERE version_id = $1")
+            .bind(parameters.version.version.to_string());
+        let described = work::described(at, "The layer version has been captured. It is deployable.");
         work::change(at, &[deployable, packaging, described]).await?;
         Ok(Value::Null)
-    }
-}
-
-struct Release;
-
-#[async_trait]
-impl Step<App> for Release {
-    fn name(&self) -> &'static str {
-        "release"
-    }
-
-    fn title(&self) -> &'static str {
-        "Let go of the packaging disk"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Final
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::release(at, parameters(at)?.configuration).await?;
-        Ok(Value::Null)
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let configuration = parameters(at)?.configuration;
-        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Importing layer versions from a folder on a share. Their rows are there, in the state `creating`, when it begins.
 
 use super::leftover::Leftover;
+use super::steps;
 use super::work::{self, VersionInStore};
 use crate::app::{App, layouts};
 use crate::db::Statement;
@@ -54,7 +55,7 @@ pub(in crate::app) struct Incoming {
 pub(super) fn saga() -> Saga<App> {
     Saga {
         name: IMPORT_LAYERS,
-        steps: vec![Arc::new(Reserve), Arc::new(Import), Arc::new(Record), Arc::new(Release)],
+        steps: vec![Arc::new(Reserve), Arc::new(Import), Arc::new(Record), Arc::new(steps::ClearUp)],
     }
 }
 
@@ -210,51 +211,13 @@ impl Step<App> for Record {
                 "prerequisites": incoming.prerequisites,
                 "task": at.task.id,
             });
-            let deployable = Statement::new(
-                "UPDATE versions SET state = 'deployable', added_bytes = $2, digest = $3, provenance = $4, \
-                 revision = revision + 1 WHERE id = $1",
-            )
-            .bind(incoming.version.version.to_string())
-            .bind(i64::try_from(summary.size).unwrap_or(i64::MAX))
-            .bind(summary.id.as_str())
-            .bind(provenance.to_string());
-            statements.push(deployable);
+            statements.push(work::deployable(incoming.version.version, summary, &provenance));
         }
         let (new, kept) = (parameters.new.len(), parameters.kept.len());
         let text =
             format!("{new} layer versions were imported and are deployable; {kept} were here already.");
-        let described = Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
-            .bind(at.task.id.to_string())
-            .bind(text);
-        statements.push(described);
-        work::change(at, &statements).await?;
+        statements.push(work::described(at, text));
+        work::commit(at, &statements).await?;
         Ok(Value::Null)
-    }
-}
-
-struct Release;
-
-#[async_trait]
-impl Step<App> for Release {
-    fn name(&self) -> &'static str {
-        "release"
-    }
-
-    fn title(&self) -> &'static str {
-        "Clean up"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Final
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::clear_scratch(at).await?;
-        Ok(Value::Null)
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let configuration = parameters(at)?.configuration;
-        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
     }
 }

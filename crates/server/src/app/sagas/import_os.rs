@@ -1,9 +1,8 @@
 //! Importing the disk of an operating system as the first version of an OS layer.
 
-use super::leftover::Leftover;
+use super::steps;
 use super::work::{self, FetchedDisk, VersionInStore};
 use crate::app::App;
-use crate::db::Statement;
 use crate::domain::ConfigurationId;
 use crate::tasks::{At, Saga, Stage, Step};
 use async_trait::async_trait;
@@ -39,67 +38,17 @@ pub(super) fn saga() -> Saga<App> {
     Saga {
         name: IMPORT_OS,
         steps: vec![
-            Arc::new(Reserve),
-            Arc::new(Fetch),
+            Arc::new(steps::Reserve),
+            Arc::new(steps::Fetch { title: "Get the disk" }),
             Arc::new(Import),
             Arc::new(Record),
-            Arc::new(Release),
+            Arc::new(steps::Release { title: "Let go of the disk" }),
         ],
     }
 }
 
 fn parameters(at: &At<'_, App>) -> Result<ImportOs, Failure> {
     at.parameters()
-}
-
-struct Reserve;
-
-#[async_trait]
-impl Step<App> for Reserve {
-    fn name(&self) -> &'static str {
-        "reserve"
-    }
-
-    fn title(&self) -> &'static str {
-        "Check that the name is free"
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::refuse_stored(at, &parameters(at)?.version.reference()).await?;
-        Ok(Value::Null)
-    }
-
-    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        work::change(at, &work::remove_version(&parameters(at)?.version)).await
-    }
-}
-
-struct Fetch;
-
-#[async_trait]
-impl Step<App> for Fetch {
-    fn name(&self) -> &'static str {
-        "fetch"
-    }
-
-    fn title(&self) -> &'static str {
-        "Get the disk"
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        let parameters = parameters(at)?;
-        let fetched = work::fetch(at, parameters.configuration, &parameters.disk).await?;
-        Ok(serde_json::json!(fetched))
-    }
-
-    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        work::release(at, parameters(at)?.configuration).await
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let configuration = parameters(at)?.configuration;
-        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
-    }
 }
 
 struct Import;
@@ -143,12 +92,11 @@ impl Step<App> for Import {
     }
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        work::remove_stored(at.env, &parameters(at)?.version.reference()).await
+        steps::remove_contents(at).await
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let reference = parameters(at)?.version.reference();
-        work::leave(at, Leftover::Stored { reference }, failure).await
+        steps::leave_contents(at, failure).await
     }
 }
 
@@ -171,45 +119,11 @@ impl Step<App> for Record {
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
         let parameters = parameters(at)?;
         let summary: layering::report::Summary = at.output("import")?;
-        let deployable = Statement::new(
-            "UPDATE versions SET state = 'deployable', added_bytes = $2, digest = $3, provenance = $4, \
-             revision = revision + 1 WHERE id = $1",
-        )
-        .bind(parameters.version.version.to_string())
-        .bind(i64::try_from(summary.size).unwrap_or(i64::MAX))
-        .bind(summary.id)
-        .bind(serde_json::json!({ "imported_from": parameters.disk, "task": at.task.id }).to_string());
-        let described = Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
-            .bind(at.task.id.to_string())
-            .bind("The operating system has been imported. Its version is deployable.");
+        let provenance = serde_json::json!({ "imported_from": parameters.disk, "task": at.task.id });
+        let deployable = work::deployable(parameters.version.version, &summary, &provenance);
+        let text = "The operating system has been imported. Its version is deployable.";
+        let described = work::described(at, text);
         work::commit(at, &[deployable, described]).await?;
         Ok(Value::Null)
-    }
-}
-
-struct Release;
-
-#[async_trait]
-impl Step<App> for Release {
-    fn name(&self) -> &'static str {
-        "release"
-    }
-
-    fn title(&self) -> &'static str {
-        "Let go of the disk"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Final
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::release(at, parameters(at)?.configuration).await?;
-        Ok(Value::Null)
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let configuration = parameters(at)?.configuration;
-        work::leave(at, Leftover::Fetched { configuration, key: work::key(at)? }, failure).await
     }
 }

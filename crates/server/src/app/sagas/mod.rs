@@ -13,6 +13,7 @@ mod import_layers;
 mod import_os;
 pub(super) mod leftover;
 mod publish;
+mod steps;
 mod work;
 
 pub(super) use collect_garbage::COLLECT_GARBAGE;

@@ -1,8 +1,7 @@
 //! Publishing a layered image: compose, export, hand over, remember.
 
-use super::create_version::tell;
 use super::leftover::Leftover;
-use super::work;
+use super::{steps, work};
 use crate::app::App;
 use crate::db::Statement;
 use crate::domain::{ConfigurationId, ImageId, TemplateId};
@@ -14,7 +13,6 @@ use layering::request::{ComposeRequest, ExportRequest, Recovery};
 use operation::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::PathBuf;
 use std::sync::Arc;
 use worker::{Job, Outcome};
 
@@ -70,9 +68,9 @@ pub(super) fn saga() -> Saga<App> {
         steps: vec![
             Arc::new(Compose),
             Arc::new(Export),
-            Arc::new(Deliver),
+            Arc::new(steps::Deliver { title: "Hand the image over", written_by: "export" }),
             Arc::new(Record),
-            Arc::new(Conclude),
+            Arc::new(steps::Conclude),
             Arc::new(Remove),
         ],
     }
@@ -80,11 +78,6 @@ pub(super) fn saga() -> Saga<App> {
 
 fn parameters(at: &At<'_, App>) -> Result<Publish, Failure> {
     at.parameters()
-}
-
-async fn leave_delivery(at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-    let Publish { configuration, shipment, .. } = parameters(at)?;
-    work::leave(at, Leftover::Delivery { configuration, key: work::key(at)?, shipment }, failure).await
 }
 
 async fn leave_stored(at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
@@ -173,41 +166,11 @@ impl Step<App> for Export {
     }
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        let parameters = parameters(at)?;
-        work::withdraw(at, parameters.configuration, &parameters.shipment).await
+        steps::withdraw(at).await
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        leave_delivery(at, failure).await
-    }
-}
-
-struct Deliver;
-
-#[async_trait]
-impl Step<App> for Deliver {
-    fn name(&self) -> &'static str {
-        "deliver"
-    }
-
-    fn title(&self) -> &'static str {
-        "Hand the image over"
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        let parameters = parameters(at)?;
-        let file: PathBuf = at.output("export")?;
-        let delivered = work::deliver(at, parameters.configuration, &parameters.shipment, &file).await?;
-        Ok(serde_json::json!(delivered))
-    }
-
-    async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
-        let parameters = parameters(at)?;
-        work::withdraw(at, parameters.configuration, &parameters.shipment).await
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        leave_delivery(at, failure).await
+        steps::leave_delivery(at, failure).await
     }
 }
 
@@ -256,7 +219,7 @@ impl Step<App> for Record {
         .bind(serde_json::json!(delivered).to_string())
         .bind(provenance.to_string())
         .bind(at.env.clock.now().millis());
-        let told = tell(at, &delivered, delivered.next_action.as_deref());
+        let told = work::tell(at, &delivered, delivered.next_action.as_deref());
         work::commit(at, &[image, told]).await?;
         Ok(Value::Null)
     }
@@ -264,33 +227,6 @@ impl Step<App> for Record {
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
         let image = parameters(at)?.image.to_string();
         work::change(at, &[Statement::new("DELETE FROM images WHERE id = $1").bind(image)]).await
-    }
-}
-
-struct Conclude;
-
-#[async_trait]
-impl Step<App> for Conclude {
-    fn name(&self) -> &'static str {
-        "conclude"
-    }
-
-    fn title(&self) -> &'static str {
-        "Clean up"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Final
-    }
-
-    async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        work::conclude(at, parameters(at)?.configuration).await?;
-        Ok(Value::Null)
-    }
-
-    async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let configuration = parameters(at)?.configuration;
-        work::leave(at, Leftover::Trace { configuration, key: work::key(at)? }, failure).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::changed;
 use super::leftover::Leftover;
+use crate::app::tasks::TaskLink;
 use crate::app::{App, Refusal, engine};
 use crate::db::{DbError, Statement, Tx};
 use crate::domain::layer::LayerKind;
@@ -11,6 +12,7 @@ use connectors::{Connector, Delivered, DiskName, DiskStamp, OperationKey, Placem
 use layering::report::{Summary, Warning};
 use operation::{Explain, Failure, Silent};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -398,4 +400,38 @@ pub(super) async fn leave(at: &At<'_, App>, what: Leftover, failure: &Failure) -
     let statement = what.statement(at.task.id, failure, at.env.clock.now())?;
     change(at, &[statement]).await?;
     Ok(true)
+}
+
+/// What the connector said, as what the task says.
+pub(super) fn tell(at: &At<'_, App>, delivered: &Delivered, next: Option<&str>) -> Statement<'static> {
+    let link = delivered.location.link.as_ref();
+    let links: Vec<TaskLink> =
+        link.map(|url| TaskLink { title: "Open".to_owned(), url: url.clone() }).into_iter().collect();
+    Statement::new(
+        "UPDATE tasks SET description = $2, location = $3, links = $4, next_action = $5 WHERE id = $1",
+    )
+    .bind(at.task.id.to_string())
+    .bind(delivered.description.as_str())
+    .bind(delivered.location.text.as_str())
+    .bind(serde_json::json!(links).to_string())
+    .bind(next)
+}
+
+/// The statement that makes a version with these contents deployable.
+pub(super) fn deployable(version: VersionId, contents: &Summary, provenance: &Value) -> Statement<'static> {
+    Statement::new(
+        "UPDATE versions SET state = 'deployable', added_bytes = $2, digest = $3, provenance = $4, \
+         revision = revision + 1 WHERE id = $1",
+    )
+    .bind(version.to_string())
+    .bind(i64::try_from(contents.size).unwrap_or(i64::MAX))
+    .bind(contents.id.as_str())
+    .bind(provenance.to_string())
+}
+
+/// The statement that says what the task has come to.
+pub(super) fn described(at: &At<'_, App>, text: impl Into<String>) -> Statement<'static> {
+    Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
+        .bind(at.task.id.to_string())
+        .bind(text.into())
 }
