@@ -77,20 +77,28 @@ impl DbError {
         match self {
             DbError::Sql(error) => match error {
                 sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
                 | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
                 | sqlx::Error::Protocol(_) => true,
-                // 57P0x: the server is shutting down or starting; 40001, 40P01: a conflict; 5, 6: SQLite is busy.
-                sqlx::Error::Database(inner) => inner.code().is_some_and(|code| {
-                    code.starts_with("57P")
-                        || code.starts_with("08")
-                        || matches!(code.as_ref(), "40001" | "40P01" | "53300" | "5" | "6" | "261" | "517")
-                }),
+                sqlx::Error::Database(inner) => inner.code().is_some_and(|code| is_passing_code(&code)),
                 _ => false,
             },
             _ => false,
         }
     }
+}
+
+/// Whether the code of a database's error is about its state and not about what it was asked.
+fn is_passing_code(code: &str) -> bool {
+    // SQLSTATE has five characters (PostgreSQL, appendix A): connections (08), a conflict with another transaction (40),
+    // lack of room, memory or connections (53), the server shuts down or starts (57P).
+    if code.len() == 5 {
+        return ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class));
+    }
+    // SQLite's extended codes have the primary one in their low byte: busy, locked, full (sqlite.org/rescode.html).
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13))
 }
 
 impl Explain for DbError {
@@ -102,7 +110,8 @@ impl Explain for DbError {
             DbError::Migrate(_) => "database-migration",
             DbError::Content { .. } | DbError::Foreign { .. } => "database-content",
             DbError::Constraint { .. } => "database-constraint",
-            DbError::Sql(_) => "database-unavailable",
+            DbError::Sql(_) if self.is_passing() => "database-unavailable",
+            DbError::Sql(_) => "database-refused",
         }
     }
 
@@ -122,8 +131,31 @@ impl Explain for DbError {
                 "Restore a backup; `lamina doctor` tells what else is affected."
             }
             DbError::Constraint { .. } => return None,
-            DbError::Sql(_) => "Check that the database runs and that its disk is not full, then try again.",
+            DbError::Sql(_) if self.is_passing() => {
+                "Check that the database runs and that its disk is not full, then try again."
+            }
+            DbError::Sql(_) => "See that the server's user may use all tables; if so, report this.",
         };
         Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_told_from_a_statement_that_is_wrong() {
+        for code in ["57P01", "08006", "40001", "40P01", "53100", "53300", "5", "261", "517", "13"] {
+            assert!(is_passing_code(code), "{code}");
+        }
+        // 42501 has 5 in its low byte; 1: no such table; 8: the file is read-only.
+        for code in ["42501", "42P01", "22003", "57014", "1", "8", "11", ""] {
+            assert!(!is_passing_code(code), "{code}");
+        }
+        let wrong = DbError::from(sqlx::Error::ColumnNotFound("none".to_owned()));
+        assert_eq!((wrong.code(), wrong.is_passing()), ("database-refused", false));
+        let away = DbError::from(sqlx::Error::PoolTimedOut);
+        assert_eq!((away.code(), away.is_passing()), ("database-unavailable", true));
     }
 }
