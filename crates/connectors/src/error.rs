@@ -271,7 +271,7 @@ impl Explain for Error {
             }
             Error::Unreachable { .. } => "See whether the name and port are right and the server is running.",
             Error::Forbidden { .. } => {
-                "Give the name of the file server itself; link-local addresses and metadata services are never reached."
+                "Give the name of the file server itself; link-local addresses are reached only if the server was started with --allow-link-local."
             }
             Error::Lost { .. } => "Run the task again; it goes on where it was interrupted.",
             Error::NoShare { .. } => "See whether the share or folder was renamed, removed or not mounted.",

@@ -5,6 +5,7 @@ use crate::description::Description;
 use crate::error::Result;
 use crate::field::{FieldError, Secrets, Values};
 use crate::fileshare::Fileshare;
+use crate::reach::LinkLocal;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,35 +26,43 @@ pub trait Kind: Send + Sync {
 
 /// The kinds that a server offers.
 #[derive(Clone)]
-pub struct Registry(Vec<Arc<dyn Kind>>);
+pub struct Registry {
+    kinds: Vec<Arc<dyn Kind>>,
+    link_local: LinkLocal,
+}
 
 impl Registry {
-    /// The kinds of this crate.
-    pub fn built_in() -> Registry {
-        Registry(vec![Arc::new(Fileshare)])
+    /// The kinds of this crate, and where the names in their configurations may lead.
+    pub fn built_in(link_local: LinkLocal) -> Registry {
+        Registry { kinds: vec![Arc::new(Fileshare { link_local })], link_local }
+    }
+
+    /// Where names that users give may lead.
+    pub fn link_local(&self) -> LinkLocal {
+        self.link_local
     }
 
     /// These kinds and one more, which tests use for simulated platforms.
     #[must_use]
     pub fn with(mut self, kind: Arc<dyn Kind>) -> Registry {
-        self.0.push(kind);
+        self.kinds.push(kind);
         self
     }
 
     /// All kinds, in the order in which they are offered.
     pub fn kinds(&self) -> &[Arc<dyn Kind>] {
-        &self.0
+        &self.kinds
     }
 
     /// The kind with this name.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
-        self.0.iter().find(|kind| kind.describe().kind == name)
+        self.kinds.iter().find(|kind| kind.describe().kind == name)
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|kind| kind.describe().kind)).finish()
+        f.debug_list().entries(self.kinds.iter().map(|kind| kind.describe().kind)).finish()
     }
 }
 
@@ -65,7 +74,7 @@ mod tests {
 
     #[test]
     fn every_description_can_be_drawn_as_a_form_and_written_as_json() {
-        for kind in Registry::built_in().kinds() {
+        for kind in Registry::built_in(LinkLocal::Refused).kinds() {
             let description = kind.describe();
             let names: BTreeSet<&str> = description.fields.iter().map(|field| field.name).collect();
             assert_eq!(names.len(), description.fields.len(), "names are unique");
@@ -84,8 +93,8 @@ mod tests {
             let json = serde_json::to_value(&description).unwrap();
             assert_eq!(json["kind"], description.kind);
             assert!(json["capabilities"]["formats"]["package"].is_array(), "{json}");
-            assert!(Registry::built_in().kind(description.kind).is_some());
+            assert!(Registry::built_in(LinkLocal::Refused).kind(description.kind).is_some());
         }
-        assert!(Registry::built_in().kind("teleporter").is_none());
+        assert!(Registry::built_in(LinkLocal::Refused).kind("teleporter").is_none());
     }
 }

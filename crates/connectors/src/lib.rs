@@ -35,5 +35,5 @@ pub use field::{Choice, Condition, Field, FieldError, FieldType, Secrets, Values
 pub use key::OperationKey;
 pub use kind::{Kind, Registry};
 pub use name::{DiskName, NameRefused};
-pub use reach::{Reach, Unreachable};
+pub use reach::{LinkLocal, Reach, Unreachable};
 pub use watch::Watch;

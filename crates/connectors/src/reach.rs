@@ -12,13 +12,26 @@ use std::time::Duration;
 /// Longest time for resolving a name.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Addresses that may be reached besides public ones. Link-local addresses and metadata services never may.
+/// Whether link-local addresses and the metadata services of clouds may be reached. Who starts the server says so, and
+/// nobody through its API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkLocal {
+    /// Names that lead there are refused.
+    #[default]
+    Refused,
+    /// They are as good as any others.
+    Allowed,
+}
+
+/// Addresses that may be reached besides public ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reach {
     /// Private networks.
     pub private: bool,
     /// This machine.
     pub loopback: bool,
+    /// Link-local addresses and the metadata services of clouds.
+    pub link_local: LinkLocal,
 }
 
 /// Why a name leads nowhere.
@@ -74,7 +87,7 @@ impl Reach {
             host: host.to_owned(),
             reason: format!("it is {reason}"),
         };
-        if is_metadata_name(host) {
+        if self.link_local == LinkLocal::Refused && is_metadata_name(host) {
             return Err(forbidden(Special::Metadata.to_string()));
         }
         let resolved = match host.parse::<IpAddr>() {
@@ -103,7 +116,8 @@ impl Reach {
         special(address).filter(|special| match special {
             Special::Private => !self.private,
             Special::Loopback => !self.loopback,
-            Special::LinkLocal | Special::Metadata | Special::None => true,
+            Special::LinkLocal | Special::Metadata => self.link_local == LinkLocal::Refused,
+            Special::None => true,
         })
     }
 }
@@ -188,15 +202,15 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    const NOTHING: Reach = Reach { private: false, loopback: false };
-    const EVERYTHING: Reach = Reach { private: true, loopback: true };
+    const NOTHING: Reach = Reach { private: false, loopback: false, link_local: LinkLocal::Refused };
+    const EVERYTHING: Reach = Reach { private: true, loopback: true, link_local: LinkLocal::Refused };
 
     async fn refused(reach: Reach, host: &str) -> bool {
         matches!(reach.addresses(host, 80).await, Err(Unreachable::Forbidden { .. }))
     }
 
     #[tokio::test]
-    async fn link_local_addresses_and_metadata_services_are_never_reached() {
+    async fn link_local_addresses_and_metadata_services_are_not_reached() {
         for host in [
             "169.254.169.254",
             "169.254.0.1",
@@ -229,9 +243,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_starts_the_server_may_allow_link_local_addresses_and_no_others_with_them() {
+        let link_local = Reach { link_local: LinkLocal::Allowed, ..NOTHING };
+        for host in ["169.254.0.1", "169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "168.63.129.16"] {
+            assert!(!refused(link_local, host).await, "{host}");
+        }
+        for host in ["10.0.0.1", "127.0.0.1", "0.0.0.0", "::", "ff02::1"] {
+            assert!(refused(link_local, host).await, "{host}");
+        }
+    }
+
+    #[tokio::test]
     async fn private_networks_and_this_machine_are_reached_only_where_that_is_allowed() {
-        let private = Reach { private: true, loopback: false };
-        let loopback = Reach { private: false, loopback: true };
+        let private = Reach { private: true, ..NOTHING };
+        let loopback = Reach { loopback: true, ..NOTHING };
         for host in [
             "10.0.0.1",
             "172.16.0.1",

@@ -36,7 +36,7 @@ connectors::conformance_tests!(directory);
 
 fn connect(root: &std::path::Path) -> Arc<dyn Connector> {
     let values = Values::from([("path".to_owned(), root.to_str().unwrap().into())]);
-    Fileshare.connect(&values, &Secrets::new()).unwrap()
+    Fileshare::default().connect(&values, &Secrets::new()).unwrap()
 }
 
 #[async_trait::async_trait]

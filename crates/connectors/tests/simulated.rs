@@ -154,7 +154,8 @@ async fn what_a_machine_wrote_since_the_delivery_is_reported() {
 #[tokio::test]
 async fn a_server_can_offer_it_beside_the_real_kinds() {
     let platform = Platform::new(false);
-    let registry = Registry::built_in().with(Arc::new(platform.simulation.clone()));
+    let registry =
+        Registry::built_in(connectors::LinkLocal::Refused).with(Arc::new(platform.simulation.clone()));
     let kind = registry.kind("simulated").unwrap();
     assert_eq!(kind.validate(&Values::new(), &Secrets::new())[0].code, "field-required");
     let secrets = Secrets::new().with("password", PASSWORD);

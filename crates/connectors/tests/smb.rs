@@ -51,7 +51,7 @@ impl Share {
     fn connect(&self, changes: serde_json::Value, password: &str) -> Arc<dyn Connector> {
         let mut values = self.values();
         values.extend(serde_json::from_value::<Values>(changes).unwrap());
-        Fileshare.connect(&values, &Secrets::new().with("password", password)).unwrap()
+        Fileshare::default().connect(&values, &Secrets::new().with("password", password)).unwrap()
     }
 }
 

@@ -19,6 +19,6 @@ mod serve;
 pub mod tasks;
 mod tls;
 
-pub use connectors::Registry;
+pub use connectors::{LinkLocal, Registry};
 pub use serve::{Config, EngineProcess, ServeError, Server};
 pub use tls::{Authority, Tls, TlsError};

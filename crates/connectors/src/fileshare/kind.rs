@@ -9,12 +9,16 @@ use crate::error::{Error, Result};
 use crate::field::{self, Checked, Choice, Condition, Field, FieldError, FieldType, Secrets, Values};
 use crate::kind::Kind;
 use crate::name::DiskName;
+use crate::reach::{LinkLocal, Reach};
 use serde_json::json;
 use std::sync::Arc;
 
 /// The kind `fileshare`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Fileshare;
+pub struct Fileshare {
+    /// Where the names of SMB servers may lead besides.
+    pub link_local: LinkLocal,
+}
 
 impl Kind for Fileshare {
     fn describe(&self) -> Description {
@@ -36,7 +40,7 @@ impl Kind for Fileshare {
     fn connect(&self, values: &Values, secrets: &Secrets) -> Result<Arc<dyn Connector>> {
         let checked = check(values, secrets).map_err(Error::Fields)?;
         let connector = match checked.text("access") {
-            Some("smb") => ShareConnector::new(Box::new(SmbAccess::new(address(&checked)?))),
+            Some("smb") => ShareConnector::new(Box::new(SmbAccess::new(address(&checked, self.link_local)?))),
             _ => {
                 let path = checked.text("path").ok_or_else(|| missing("path"))?;
                 ShareConnector::new(Box::new(DirectoryAccess::new(path, true)))
@@ -59,10 +63,12 @@ fn missing(field: &str) -> Error {
     Error::Fields(vec![FieldError::new(field, "field-required", "this is needed")])
 }
 
-fn address(checked: &Checked) -> Result<SmbAddress> {
+fn address(checked: &Checked, link_local: LinkLocal) -> Result<SmbAddress> {
     let text = |field: &str| checked.text(field).map(str::to_owned).ok_or_else(|| missing(field));
     let folder = checked.text("folder").map(str::parse::<DiskName>).transpose()?;
     Ok(SmbAddress {
+        // Shares are in private networks, or on this machine.
+        reach: Reach { private: true, loopback: true, link_local },
         server: text("server")?,
         port: checked.number("port").and_then(|port| port.try_into().ok()).unwrap_or(445),
         share: text("share")?,
@@ -196,8 +202,8 @@ mod tests {
 
     fn errors(value: Value, secrets: &Secrets) -> Vec<String> {
         let values: Values = serde_json::from_value(value).unwrap();
-        let errors = Fileshare.validate(&values, secrets);
-        assert_eq!(Fileshare.connect(&values, secrets).is_err(), !errors.is_empty());
+        let errors = Fileshare::default().validate(&values, secrets);
+        assert_eq!(Fileshare::default().connect(&values, secrets).is_err(), !errors.is_empty());
         errors.into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
     }
 
@@ -215,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_password_goes_to_the_server_and_port_however_they_are_written() {
-        let description = Fileshare.describe();
+        let description = Fileshare::default().describe();
         let same = |change: fn(&mut Value)| {
             let saved = json!({"access": "smb", "server": "nas", "share": "disks", "user": "lamina"});
             let mut changed = saved.clone();

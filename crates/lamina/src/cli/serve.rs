@@ -5,7 +5,7 @@ use crate::printer::Printer;
 use clap::{Args, ValueEnum};
 use operation::Failure;
 use server::tasks::Conduct;
-use server::{Config, EngineProcess, Registry, ServeError, Server, Tls};
+use server::{Config, EngineProcess, LinkLocal, Registry, ServeError, Server, Tls};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +41,9 @@ pub(super) struct ServeArgs {
     /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "LAMINA_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// Let SMB shares and the webhook lead to link-local addresses and metadata services of clouds, too
+    #[arg(long)]
+    allow_link_local: bool,
     /// How the log on stderr is written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
@@ -71,7 +74,10 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
         // Set by systemd for a service that has credentials.
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         engine: EngineProcess::Worker(Worker::this_program()),
-        connectors: Registry::built_in(),
+        connectors: Registry::built_in(match args.allow_link_local {
+            true => LinkLocal::Allowed,
+            false => LinkLocal::Refused,
+        }),
         tasks: Conduct::default(),
     };
     let served = tokio::runtime::Builder::new_multi_thread()

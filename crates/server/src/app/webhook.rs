@@ -146,11 +146,6 @@ pub(crate) fn holder() -> Holder<'static> {
     Holder { purpose: PURPOSE, id: ID }
 }
 
-/// Where a webhook may lead.
-fn reach(allow_private: bool) -> Reach {
-    Reach { private: allow_private, loopback: allow_private }
-}
-
 /// The name or address in a URL, without the brackets of IPv6.
 fn host(url: &reqwest::Url) -> &str {
     url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
@@ -178,6 +173,11 @@ fn check_url(text: &str) -> Result<reqwest::Url, Invalid> {
 }
 
 impl App {
+    /// Where a webhook may lead.
+    fn reach(&self, allow_private: bool) -> Reach {
+        Reach { private: allow_private, loopback: allow_private, link_local: self.kinds.link_local() }
+    }
+
     /// The webhook, for an administrator.
     pub async fn show_webhook(&self, call: &Call) -> Result<WebhookView, Refusal> {
         call.may(Action::GetWebhook)?;
@@ -206,7 +206,7 @@ impl App {
         let port = url.port_or_known_default().unwrap_or(443);
         // A name that is not resolved now may be later; then it is looked at again.
         if let Err(forbidden @ Unreachable::Forbidden { .. }) =
-            reach(wanted.allow_private).addresses(host(&url), port).await
+            self.reach(wanted.allow_private).addresses(host(&url), port).await
         {
             let hint = if wanted.allow_private { "" } else { " Allow private addresses if that is meant." };
             let message = format!("{forbidden}.{hint}");
@@ -278,7 +278,7 @@ impl App {
         Ok(Some(Webhook {
             url: row.text("url")?.parse().map_err(Refusal::internal)?,
             events: row.json("events")?,
-            reach: reach(row.boolean("allow_private")?),
+            reach: self.reach(row.boolean("allow_private")?),
             secret: self.key.open(holder(), &row.bytes("secret")?)?,
         }))
     }

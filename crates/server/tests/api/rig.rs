@@ -102,7 +102,7 @@ impl Rig {
             database,
             engine: EngineProcess::Server,
             credentials: None,
-            connectors: Registry::built_in().with(Arc::new(simulation.clone())),
+            connectors: Registry::built_in(server::LinkLocal::Refused).with(Arc::new(simulation.clone())),
             tasks: Conduct::default(),
         };
         let server = Server::start(&config).await.unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use server::app::App;
 use server::db::{Db, Statement};
 use server::tasks::{Conduct, Patience};
-use server::{Config, EngineProcess, Registry, Server};
+use server::{Config, EngineProcess, LinkLocal, Registry, Server};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub(crate) fn config(directory: PathBuf, database: Option<String>, meddler: &Med
         database,
         engine: EngineProcess::Worker(Worker::new(std::env::current_exe().unwrap(), ["worker"])),
         credentials: None,
-        connectors: Registry::built_in(),
+        connectors: Registry::built_in(LinkLocal::Refused),
         tasks: Conduct {
             patience: Patience { tries: 3, pause: Duration::from_millis(5) },
             probe: Some(Arc::new(meddler.clone())),

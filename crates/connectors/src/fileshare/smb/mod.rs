@@ -13,6 +13,7 @@ use super::share::{Access, Share, SharePath};
 use crate::connector::Location;
 use crate::error::{Error, Result};
 use crate::name::DiskName;
+use crate::reach::Reach;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use std::path::PathBuf;
 pub(crate) struct SmbAddress {
     /// Name or address.
     pub(crate) server: String,
+    /// Where that may lead.
+    pub(crate) reach: Reach,
     pub(crate) port: u16,
     pub(crate) share: String,
     /// Everything happens in this folder of the share.

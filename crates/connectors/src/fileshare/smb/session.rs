@@ -3,7 +3,7 @@
 use super::failure;
 use super::{Protection, SmbAddress, negotiation};
 use crate::error::{Error, Result};
-use crate::reach::{Reach, Unreachable};
+use crate::reach::Unreachable;
 use secrecy::ExposeSecret;
 use smb2::client::Connection;
 use smb2::msg::logoff::LogoffRequest;
@@ -37,12 +37,9 @@ pub(super) struct Session {
     pub(super) longest: usize,
 }
 
-/// Shares are in private networks, or on this machine.
-const REACH: Reach = Reach { private: true, loopback: true };
-
 /// Connects to the first address of the server that answers and may be reached.
 async fn reach(address: &SmbAddress, place: &str, options: ConnectOptions) -> Result<Connection> {
-    let found = REACH.addresses(&address.server, address.port).await.map_err(|error| {
+    let found = address.reach.addresses(&address.server, address.port).await.map_err(|error| {
         let (place, reason) = (place.to_owned(), error.to_string());
         match error {
             Unreachable::Forbidden { .. } => Error::Forbidden { place, reason },
