@@ -359,6 +359,15 @@ async fn refuse_used(change: &mut Change<'_>, configuration: &ConfigurationView)
         let (kind, name, version) = (row.text("kind")?, row.text("name")?, row.text("version")?);
         users.push(format!("the packaging disk of {kind}:{name}@{version}"));
     }
-    let hint = "Give the templates and the setting another one, and finalize or cancel the versions.";
+    // What a task works with is in its parameters, whatever its kind; an identifier stands for nothing else.
+    let tasks = Statement::new(
+        "SELECT title FROM tasks WHERE state IN ('queued', 'running') AND saga LIKE $1 ORDER BY created_at LIMIT $2",
+    )
+    .bind(format!("%{id}%"))
+    .bind(most);
+    for row in change.all(tasks).await? {
+        users.push(format!("the task \"{}\"", row.text("title")?));
+    }
+    let hint = "Give the templates and the setting another one, finalize or cancel the versions, and let the tasks end.";
     in_use::refuse(&format!("connector configuration {}", configuration.name), &users, hint)
 }

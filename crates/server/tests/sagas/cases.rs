@@ -1,6 +1,7 @@
 //! Every saga: what has to be there for it, how it is started, and what is there when it is done.
 
 use crate::bench::disk::Disk;
+use crate::snapshot::Snapshot;
 use crate::world::{World, id};
 use async_trait::async_trait;
 use reqwest::Method;
@@ -37,12 +38,24 @@ pub(crate) trait Case: Send + Sync {
         true
     }
 
+    /// Whether a run that fails leaves this on purpose, of what a snapshot names.
+    fn leaves(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Sees that it is done.
     async fn check(&self, world: &World, subject: &Value);
 }
 
+impl dyn Case + '_ {
+    /// Everything that is there, but for what a run that fails leaves on purpose.
+    pub(crate) async fn snapshot(&self, world: &World) -> Snapshot {
+        world.snapshot().await.into_iter().filter(|(name, _)| !self.leaves(name)).collect()
+    }
+}
+
 /// All of them.
-pub(crate) const CASES: [&dyn Case; 11] = [
+pub(crate) const CASES: [&dyn Case; 13] = [
     &ImportOs,
     &Create(What::App),
     &Create(What::AppOnOthers),
@@ -54,6 +67,8 @@ pub(crate) const CASES: [&dyn Case; 11] = [
     &Delete(What::AppOnOthers),
     &Publish,
     &CollectGarbage,
+    &ExportLayers,
+    &ImportLayers,
 ];
 
 /// A layer version of some sort.
@@ -431,5 +446,117 @@ impl Case for CollectGarbage {
         };
         assert!(report.problems.is_empty(), "{report:?}");
         assert_eq!(crate::snapshot::references(&store).len(), 1);
+    }
+}
+
+/// Asks for layers to be exported, with their OS layers.
+async fn exported(world: &World, versions: Value, folder: &str) -> Value {
+    let wanted = json!({ "versions": versions, "folder": folder, "with_os": true,
+        "configuration_id": world.configuration });
+    world.ask(Method::POST, "/layer-exports", wanted).await
+}
+
+/// An OS layer and an app layer.
+async fn two_layers(world: &World) -> Value {
+    let os = world.os().await;
+    let app = world.app("Office", &os, world.packaging("office.raw")).await;
+    world.captured(&app, "office.raw", "office").await;
+    app
+}
+
+/// What a folder on the platform holds: references, and whether each is complete.
+async fn held(world: &World, folder: &str) -> Vec<(String, bool)> {
+    let path = format!("/exported-layers?folder={folder}&configuration_id={}", world.configuration);
+    let found = world.get(&path).await;
+    assert_eq!(found["unreadable"], json!([]), "{found:#}");
+    let versions = found["versions"].as_array().unwrap().iter();
+    versions.map(|version| (id(version, "reference"), version["complete"] == true)).collect()
+}
+
+struct ExportLayers;
+
+#[async_trait]
+impl Case for ExportLayers {
+    fn name(&self) -> &'static str {
+        "export_layers"
+    }
+
+    fn steps(&self) -> &'static [&'static str] {
+        &["export-layers.look", "export-layers.write", "export-layers.tell", "export-layers.release"]
+    }
+
+    fn undoable(&self) -> usize {
+        3
+    }
+
+    async fn ground(&self, world: &World) -> Value {
+        two_layers(world).await
+    }
+
+    async fn prepare(&self, _world: &World, ground: &Value, number: u32) -> Value {
+        json!({ "app": ground["version_id"], "folder": format!("shelf{number}") })
+    }
+
+    async fn start(&self, world: &World, subject: &Value) -> String {
+        let begun = exported(world, json!([subject["app"]]), &id(subject, "folder")).await;
+        id(&begun, "task_id")
+    }
+
+    /// What was written is there for the next try.
+    fn leaves(&self, name: &str) -> bool {
+        name.starts_with("platform: shelf")
+    }
+
+    async fn check(&self, world: &World, subject: &Value) {
+        let expected = [("os:Windows@1".to_owned(), true), ("app:Office@1".to_owned(), true)];
+        assert_eq!(held(world, &id(subject, "folder")).await, expected);
+    }
+}
+
+struct ImportLayers;
+
+#[async_trait]
+impl Case for ImportLayers {
+    fn name(&self) -> &'static str {
+        "import_layers"
+    }
+
+    fn steps(&self) -> &'static [&'static str] {
+        &["import-layers.reserve", "import-layers.import", "import-layers.record", "import-layers.release"]
+    }
+
+    fn undoable(&self) -> usize {
+        3
+    }
+
+    async fn ground(&self, world: &World) -> Value {
+        let app = two_layers(world).await;
+        let begun = exported(world, json!([app["version_id"]]), "shelf").await;
+        world.ends(&id(&begun, "task_id"), "done").await;
+        Value::Null
+    }
+
+    async fn prepare(&self, _world: &World, _ground: &Value, number: u32) -> Value {
+        json!({ "os": format!("Windows {number}"), "app": format!("Office {number}") })
+    }
+
+    async fn start(&self, world: &World, subject: &Value) -> String {
+        let rename = json!([
+            { "kind": "os", "from": "Windows", "to": subject["os"] },
+            { "kind": "app", "from": "Office", "to": subject["app"] },
+        ]);
+        let wanted = json!({ "folder": "shelf", "rename": rename, "configuration_id": world.configuration });
+        id(&world.ask(Method::POST, "/layer-imports", wanted).await, "task_id")
+    }
+
+    async fn check(&self, world: &World, subject: &Value) {
+        for (kind, file) in [("os", "\\os.txt"), ("app", "\\office.txt")] {
+            let reference = format!("{kind}:{}@1", id(subject, kind));
+            let path = format!("/resolve?reference={reference}").replace(' ', "%20");
+            let found = world.get(&path).await;
+            assert_eq!(found["state"], "deployable", "{found:#}");
+            assert!(world.files(&reference).iter().any(|name| name == file), "{reference} has {file}");
+        }
+        assert_eq!(held(world, "shelf").await.len(), 2, "what was imported stays where it is");
     }
 }

@@ -6,6 +6,8 @@ use crate::trial::on;
 use crate::world::{Base, World, id};
 use connectors::simulated::{Operation, When};
 use libtest_mimic::Trial;
+use reqwest::Method;
+use serde_json::Value;
 use server::db::Statement;
 use server::tasks::Moment;
 
@@ -21,6 +23,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         &[Base::Postgres],
         "a_platform_that_takes_nothing_back_is_asked_again_later",
         a_platform_that_takes_nothing_back_is_asked_again_later,
+    ));
+    trials.extend(on(
+        &[Base::Postgres],
+        "what_is_left_where_nobody_can_reach_it_is_given_up",
+        what_is_left_where_nobody_can_reach_it_is_given_up,
     ));
     trials.extend(on(
         &[Base::Sqlite],
@@ -71,6 +78,31 @@ async fn a_platform_that_takes_nothing_back_is_asked_again_later(world: World) {
         clean_up(&world).await;
     }
     crate::snapshot::assert_same(&before, &world.snapshot().await, "the platform, when it answers again");
+}
+
+async fn what_is_left_where_nobody_can_reach_it_is_given_up(world: World) {
+    let os = world.os().await;
+    for call in 1..=20 {
+        world.simulation.fail(Operation::Withdraw, call, When::Before);
+    }
+    let path = format!("/connector-configurations/{}", world.configuration);
+    let point = ("create-version.record".to_owned(), Moment::AfterRun);
+    world.meddler.plan(Plan {
+        fail: vec![(point, 1)],
+        hold: Some(("create-version.record".to_owned(), Moment::BeforeRun)),
+        ..Plan::default()
+    });
+    let made = world.app("Office", &os, world.packaging("office.raw")).await;
+    world.meddler.reached().await;
+    let (status, _, body) = world.send(Method::DELETE, &path, Value::Null).await;
+    assert_eq!((status.as_u16(), &body["code"]), (409, &Value::from("in-use")), "{body:#}");
+    world.meddler.let_go();
+    world.ends(&id(&made, "task_id"), "failed").await;
+    assert_ne!(world.rows("SELECT id AS it FROM leftovers").await, [""; 0]);
+    world.ask(Method::DELETE, &path, Value::Null).await;
+    clean_up(&world).await;
+    assert_eq!(world.rows("SELECT id AS it FROM leftovers").await, [""; 0]);
+    assert!(world.place.join("office.raw").exists(), "only a person can remove it there now");
 }
 
 async fn a_clean_up_that_comes_late_takes_nothing_from_what_has_the_name_now(world: World) {

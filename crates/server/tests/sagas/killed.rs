@@ -18,17 +18,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is tried: the sagas differ in more than their names, and each of these in all that a saga can have.
-const TRIED: [(&str, Base); 6] = [
+const TRIED: [(&str, Base); 8] = [
     ("import_os", Base::Sqlite),
     ("create_version_on_others", Base::Sqlite),
     ("finalize_app", Base::Sqlite),
     ("delete_version_in_packaging", Base::Sqlite),
     ("publish", Base::Sqlite),
     ("create_app", Base::Postgres),
+    ("export_layers", Base::Postgres),
+    ("import_layers", Base::Sqlite),
 ];
 
 /// Those of them whose engine jobs take long enough to be interrupted.
-const ANY_TIME: [&str; 2] = ["import_os", "publish"];
+const ANY_TIME: [&str; 3] = ["import_os", "publish", "import_layers"];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -147,7 +149,7 @@ async fn is_gone_on_with(mut world: World, case: &dyn Case) {
 async fn is_undone(mut world: World, case: &dyn Case) {
     let ground = case.ground(&world).await;
     let subject = case.prepare(&world, &ground, 0).await;
-    let before = world.snapshot().await;
+    let before = case.snapshot(&world).await;
     let (commit, others) = case.steps()[..case.undoable()].split_last().unwrap();
     for step in others.iter().rev() {
         let task = asked(&mut world, case, &subject).await;
@@ -155,7 +157,7 @@ async fn is_undone(mut world: World, case: &dyn Case) {
         restart(&mut world).await;
         world.ends(&task, "failed").await;
         let what = format!("a server that was killed while it undid {step}");
-        assert_same(&before, &world.snapshot().await, &what);
+        assert_same(&before, &case.snapshot(&world).await, &what);
     }
 }
 

@@ -74,7 +74,7 @@ async fn unwind(world: &World, case: &dyn Case, moments: &[Moment], twice: bool)
     let store = world.config.directory.join("store");
     let collect = || worker::run(&store, Job::Gc { dry_run: false }, &operation::Silent).unwrap();
     collect();
-    let (before, stored) = (world.snapshot().await, packs(&store));
+    let (before, stored) = (case.snapshot(world).await, packs(&store));
     for (position, step) in case.steps()[..case.undoable()].iter().enumerate() {
         for moment in moments {
             let what = format!("{} after a failure at {step}, {moment:?}", case.name());
@@ -91,7 +91,7 @@ async fn unwind(world: &World, case: &dyn Case, moments: &[Moment], twice: bool)
                 view["subtasks"].as_array().unwrap().iter().map(|step| &step["state"]).collect();
             assert!(states[..position].iter().all(|state| *state == "undone"), "{what}: {states:?}");
             assert_eq!(states[position], "failed", "{what}: {states:?}");
-            assert_same(&before, &world.snapshot().await, &what);
+            assert_same(&before, &case.snapshot(world).await, &what);
         }
     }
     collect();

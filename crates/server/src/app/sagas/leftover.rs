@@ -89,6 +89,32 @@ impl Leftover {
         .bind(now.millis()))
     }
 
+    /// Where it is, and the task's key if something of it may be here.
+    fn place(&self) -> Option<(ConfigurationId, Option<&OperationKey>)> {
+        match self {
+            Leftover::Stored { .. } => None,
+            Leftover::PackagingDisk { configuration, .. } => Some((*configuration, None)),
+            Leftover::Fetched { configuration, key }
+            | Leftover::Delivery { configuration, key, .. }
+            | Leftover::Trace { configuration, key }
+            | Leftover::Layers { configuration, key, .. } => Some((*configuration, Some(key))),
+        }
+    }
+
+    /// Whether nobody knows any more how to reach the place. What is on the server's own disk is removed then.
+    async fn is_out_of_reach(&self, app: &App) -> Result<bool, Failure> {
+        let Some((configuration, key)) = self.place() else { return Ok(false) };
+        let known = Statement::new("SELECT id FROM connector_configurations WHERE id = $1")
+            .bind(configuration.to_string());
+        if app.db.optional(known).await.map_err(work::database)?.is_some() {
+            return Ok(false);
+        }
+        if let Some(key) = key {
+            work::remove_folder(&app.scratch.join(key.as_str())).await?;
+        }
+        Ok(true)
+    }
+
     /// As it is stored.
     pub(super) fn text(&self) -> Result<String, Failure> {
         text(self)
@@ -186,9 +212,16 @@ impl App {
             if self.db.execute(mine).await? == 0 {
                 continue;
             }
-            match what.clear(self).await {
-                Ok(()) => {
-                    tracing::info!(?what, "what a task had left over is gone");
+            let cleared = match what.is_out_of_reach(self).await {
+                Ok(false) => what.clear(self).await.map(|()| "what a task had left over is gone"),
+                Ok(true) => {
+                    Ok("the connector configuration was deleted; what a task had left over there stays")
+                }
+                Err(failure) => Err(failure),
+            };
+            match cleared {
+                Ok(outcome) => {
+                    tracing::info!(?what, outcome);
                     self.db.execute(Statement::new("DELETE FROM leftovers WHERE id = $1").bind(id)).await?;
                 }
                 Err(failure) => {
