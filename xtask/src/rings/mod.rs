@@ -287,6 +287,14 @@ impl Session {
 
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = command(cargo());
+        // `cargo run` tells this program of its own package. Build scripts that look at such variables (ring's) would be
+        // run again, with all that depends on them, whenever cargo is called by us after it was called by hand.
+        let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(own) {
+                command.env_remove(name);
+            }
+        }
         command
             .args(arguments)
             .current_dir(&self.workspace.workspace_root)
