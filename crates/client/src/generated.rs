@@ -2368,6 +2368,65 @@ belong to and that is not here comes with them, if the folder has it.*/
             Default::default()
         }
     }
+    ///What kind of thing uses a layer.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum LayerUsersKind {
+        #[serde(rename = "template")]
+        Template,
+        #[serde(rename = "packaging")]
+        Packaging,
+        #[serde(rename = "layer")]
+        Layer,
+    }
+    impl ::std::fmt::Display for LayerUsersKind {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Template => f.write_str("template"),
+                Self::Packaging => f.write_str("packaging"),
+                Self::Layer => f.write_str("layer"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for LayerUsersKind {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "template" => Ok(Self::Template),
+                "packaging" => Ok(Self::Packaging),
+                "layer" => Ok(Self::Layer),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for LayerUsersKind {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for LayerUsersKind {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
     ///A layer version, with the names that it had.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct LayerVersion {
@@ -3128,6 +3187,20 @@ belong to and that is not here comes with them, if the folder has it.*/
     }
     ///One page of a list.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
+    pub struct PageSessionView {
+        ///The items, in order.
+        pub items: ::std::vec::Vec<SessionView>,
+        ///Cursor of the next page; absent on the last one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<::std::string::String>,
+    }
+    impl PageSessionView {
+        pub fn builder() -> builder::PageSessionView {
+            Default::default()
+        }
+    }
+    ///One page of a list.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct PageTaskView {
         ///The items, in order.
         pub items: ::std::vec::Vec<TaskView>,
@@ -3151,6 +3224,20 @@ belong to and that is not here comes with them, if the folder has it.*/
     }
     impl PageTemplateView {
         pub fn builder() -> builder::PageTemplateView {
+            Default::default()
+        }
+    }
+    ///One page of a list.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
+    pub struct PageTokenView {
+        ///The items, in order.
+        pub items: ::std::vec::Vec<TokenView>,
+        ///Cursor of the next page; absent on the last one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<::std::string::String>,
+    }
+    impl PageTokenView {
+        pub fn builder() -> builder::PageTokenView {
             Default::default()
         }
     }
@@ -4796,6 +4883,65 @@ Revisions keep it with the names of that time, so that they can be read when a l
         }
     }
     impl ::std::convert::TryFrom<::std::string::String> for VersionState {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///What kind of thing uses a layer.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum VersionUsersKind {
+        #[serde(rename = "template")]
+        Template,
+        #[serde(rename = "packaging")]
+        Packaging,
+        #[serde(rename = "layer")]
+        Layer,
+    }
+    impl ::std::fmt::Display for VersionUsersKind {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Template => f.write_str("template"),
+                Self::Packaging => f.write_str("packaging"),
+                Self::Layer => f.write_str("layer"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for VersionUsersKind {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "template" => Ok(Self::Template),
+                "packaging" => Ok(Self::Packaging),
+                "layer" => Ok(Self::Layer),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for VersionUsersKind {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for VersionUsersKind {
         type Error = self::error::ConversionError;
         fn try_from(
             value: ::std::string::String,
@@ -12362,6 +12508,70 @@ Revisions keep it with the names of that time, so that they can be read when a l
             }
         }
         #[derive(Clone, Debug)]
+        pub struct PageSessionView {
+            items: ::std::result::Result<
+                ::std::vec::Vec<super::SessionView>,
+                ::std::string::String,
+            >,
+            next: ::std::result::Result<
+                ::std::option::Option<::std::string::String>,
+                ::std::string::String,
+            >,
+        }
+        impl ::std::default::Default for PageSessionView {
+            fn default() -> Self {
+                Self {
+                    items: Err("no value supplied for items".to_string()),
+                    next: Ok(Default::default()),
+                }
+            }
+        }
+        impl PageSessionView {
+            pub fn items<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::SessionView>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.items = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for items: {e}")
+                    });
+                self
+            }
+            pub fn next<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<::std::string::String>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.next = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for next: {e}")
+                    });
+                self
+            }
+        }
+        impl ::std::convert::TryFrom<PageSessionView> for super::PageSessionView {
+            type Error = super::error::ConversionError;
+            fn try_from(
+                value: PageSessionView,
+            ) -> ::std::result::Result<Self, super::error::ConversionError> {
+                Ok(Self {
+                    items: value.items?,
+                    next: value.next?,
+                })
+            }
+        }
+        impl ::std::convert::From<super::PageSessionView> for PageSessionView {
+            fn from(value: super::PageSessionView) -> Self {
+                Self {
+                    items: Ok(value.items),
+                    next: Ok(value.next),
+                }
+            }
+        }
+        #[derive(Clone, Debug)]
         pub struct PageTaskView {
             items: ::std::result::Result<
                 ::std::vec::Vec<super::TaskView>,
@@ -12483,6 +12693,70 @@ Revisions keep it with the names of that time, so that they can be read when a l
         }
         impl ::std::convert::From<super::PageTemplateView> for PageTemplateView {
             fn from(value: super::PageTemplateView) -> Self {
+                Self {
+                    items: Ok(value.items),
+                    next: Ok(value.next),
+                }
+            }
+        }
+        #[derive(Clone, Debug)]
+        pub struct PageTokenView {
+            items: ::std::result::Result<
+                ::std::vec::Vec<super::TokenView>,
+                ::std::string::String,
+            >,
+            next: ::std::result::Result<
+                ::std::option::Option<::std::string::String>,
+                ::std::string::String,
+            >,
+        }
+        impl ::std::default::Default for PageTokenView {
+            fn default() -> Self {
+                Self {
+                    items: Err("no value supplied for items".to_string()),
+                    next: Ok(Default::default()),
+                }
+            }
+        }
+        impl PageTokenView {
+            pub fn items<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::TokenView>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.items = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for items: {e}")
+                    });
+                self
+            }
+            pub fn next<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<::std::string::String>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.next = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for next: {e}")
+                    });
+                self
+            }
+        }
+        impl ::std::convert::TryFrom<PageTokenView> for super::PageTokenView {
+            type Error = super::error::ConversionError;
+            fn try_from(
+                value: PageTokenView,
+            ) -> ::std::result::Result<Self, super::error::ConversionError> {
+                Ok(Self {
+                    items: value.items?,
+                    next: value.next?,
+                })
+            }
+        }
+        impl ::std::convert::From<super::PageTokenView> for PageTokenView {
+            fn from(value: super::PageTokenView) -> Self {
                 Self {
                     items: Ok(value.items),
                     next: Ok(value.next),
@@ -17738,13 +18012,17 @@ Sends a `GET` request to `/layers/{id}/users`
 Arguments:
 - `id`: The layer.
 - `cursor`: Where the page before ended: its `next`.
+- `kind`: Only those of this kind.
 - `limit`: Most items to give, 1 to 200; 50 when not said.
+- `search`: Only those whose name holds this text.
 - `sort`: `name`; with `-` in front descending.
 ```ignore
 let response = client.layer_users()
     .id(id)
     .cursor(cursor)
+    .kind(kind)
     .limit(limit)
+    .search(search)
     .sort(sort)
     .send()
     .await;
@@ -17829,8 +18107,17 @@ let response = client.change_password()
 
 Sends a `GET` request to `/me/sessions`
 
+Arguments:
+- `address`: Only those that were begun from this network address.
+- `cursor`: Where the page before ended: its `next`.
+- `limit`: Most items to give, 1 to 200; 50 when not said.
+- `sort`: `created_at` or `seen_at`; with `-` in front the latest comes first, which is usual.
 ```ignore
 let response = client.list_sessions()
+    .address(address)
+    .cursor(cursor)
+    .limit(limit)
+    .sort(sort)
     .send()
     .await;
 ```*/
@@ -17841,8 +18128,17 @@ let response = client.list_sessions()
 
 Sends a `GET` request to `/me/tokens`
 
+Arguments:
+- `cursor`: Where the page before ended: its `next`.
+- `limit`: Most items to give, 1 to 200; 50 when not said.
+- `search`: Only those whose name holds this text.
+- `sort`: `name`, `created_at` or `expires_at`; with `-` in front descending.
 ```ignore
 let response = client.list_tokens()
+    .cursor(cursor)
+    .limit(limit)
+    .search(search)
+    .sort(sort)
     .send()
     .await;
 ```*/
@@ -18020,8 +18316,11 @@ let response = client.update_settings()
 
 Sends a `POST` request to `/store/collect-garbage`
 
+Arguments:
+- `idempotency_key`: Done once for each key.
 ```ignore
 let response = client.collect_garbage()
+    .idempotency_key(idempotency_key)
     .send()
     .await;
 ```*/
@@ -18321,12 +18620,14 @@ Sends a `GET` request to `/templates/{id}/revisions`
 
 Arguments:
 - `id`: The template.
+- `author`: Only those that this user made.
 - `cursor`: Where the page before ended: its `next`.
 - `limit`: Most items to give, 1 to 200; 50 when not said.
 - `sort`: `revision`; with `-` in front the latest comes first, which is usual.
 ```ignore
 let response = client.list_revisions()
     .id(id)
+    .author(author)
     .cursor(cursor)
     .limit(limit)
     .sort(sort)
@@ -18658,13 +18959,17 @@ Sends a `GET` request to `/versions/{id}/users`
 Arguments:
 - `id`: The version.
 - `cursor`: Where the page before ended: its `next`.
+- `kind`: Only those of this kind.
 - `limit`: Most items to give, 1 to 200; 50 when not said.
+- `search`: Only those whose name holds this text.
 - `sort`: `name`; with `-` in front descending.
 ```ignore
 let response = client.version_users()
     .id(id)
     .cursor(cursor)
+    .kind(kind)
     .limit(limit)
+    .search(search)
     .sort(sort)
     .send()
     .await;
@@ -22875,7 +23180,9 @@ pub mod builder {
         client: &'a super::Client,
         id: Result<::std::string::String, String>,
         cursor: Result<Option<::std::string::String>, String>,
+        kind: Result<Option<types::LayerUsersKind>, String>,
         limit: Result<Option<i32>, String>,
+        search: Result<Option<::std::string::String>, String>,
         sort: Result<Option<::std::string::String>, String>,
     }
     impl<'a> LayerUsers<'a> {
@@ -22884,7 +23191,9 @@ pub mod builder {
                 client: client,
                 id: Err("id was not initialized".to_string()),
                 cursor: Ok(None),
+                kind: Ok(None),
                 limit: Ok(None),
+                search: Ok(None),
                 sort: Ok(None),
             }
         }
@@ -22913,6 +23222,18 @@ pub mod builder {
                 });
             self
         }
+        pub fn kind<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<types::LayerUsersKind>,
+        {
+            self.kind = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `LayerUsersKind` for kind failed".to_string()
+                });
+            self
+        }
         pub fn limit<V>(mut self, value: V) -> Self
         where
             V: std::convert::TryInto<i32>,
@@ -22921,6 +23242,19 @@ pub mod builder {
                 .try_into()
                 .map(Some)
                 .map_err(|_| "conversion to `i32` for limit failed".to_string());
+            self
+        }
+        pub fn search<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.search = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for search failed"
+                        .to_string()
+                });
             self
         }
         pub fn sort<V>(mut self, value: V) -> Self
@@ -22940,10 +23274,12 @@ pub mod builder {
         pub async fn send(
             self,
         ) -> Result<ResponseValue<types::PageUsage>, Error<types::ErrorBody>> {
-            let Self { client, id, cursor, limit, sort } = self;
+            let Self { client, id, cursor, kind, limit, search, sort } = self;
             let id = id.map_err(Error::InvalidRequest)?;
             let cursor = cursor.map_err(Error::InvalidRequest)?;
+            let kind = kind.map_err(Error::InvalidRequest)?;
             let limit = limit.map_err(Error::InvalidRequest)?;
+            let search = search.map_err(Error::InvalidRequest)?;
             let sort = sort.map_err(Error::InvalidRequest)?;
             let url = format!(
                 "{}/layers/{}/users", client.baseurl, encode_path(& id.to_string()),
@@ -22965,7 +23301,9 @@ pub mod builder {
                     ::reqwest::header::HeaderValue::from_static("application/json"),
                 )
                 .query(&progenitor_client::QueryParam::new("cursor", &cursor))
+                .query(&progenitor_client::QueryParam::new("kind", &kind))
                 .query(&progenitor_client::QueryParam::new("limit", &limit))
+                .query(&progenitor_client::QueryParam::new("search", &search))
                 .query(&progenitor_client::QueryParam::new("sort", &sort))
                 .headers(header_map)
                 .build()?;
@@ -23448,19 +23786,79 @@ pub mod builder {
     #[derive(Debug, Clone)]
     pub struct ListSessions<'a> {
         client: &'a super::Client,
+        address: Result<Option<::std::string::String>, String>,
+        cursor: Result<Option<::std::string::String>, String>,
+        limit: Result<Option<i32>, String>,
+        sort: Result<Option<::std::string::String>, String>,
     }
     impl<'a> ListSessions<'a> {
         pub fn new(client: &'a super::Client) -> Self {
-            Self { client: client }
+            Self {
+                client: client,
+                address: Ok(None),
+                cursor: Ok(None),
+                limit: Ok(None),
+                sort: Ok(None),
+            }
+        }
+        pub fn address<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.address = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for address failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn cursor<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.cursor = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for cursor failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn limit<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<i32>,
+        {
+            self.limit = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| "conversion to `i32` for limit failed".to_string());
+            self
+        }
+        pub fn sort<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.sort = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for sort failed"
+                        .to_string()
+                });
+            self
         }
         ///Sends a `GET` request to `/me/sessions`
         pub async fn send(
             self,
-        ) -> Result<
-            ResponseValue<::std::vec::Vec<types::SessionView>>,
-            Error<types::ErrorBody>,
-        > {
-            let Self { client } = self;
+        ) -> Result<ResponseValue<types::PageSessionView>, Error<types::ErrorBody>> {
+            let Self { client, address, cursor, limit, sort } = self;
+            let address = address.map_err(Error::InvalidRequest)?;
+            let cursor = cursor.map_err(Error::InvalidRequest)?;
+            let limit = limit.map_err(Error::InvalidRequest)?;
+            let sort = sort.map_err(Error::InvalidRequest)?;
             let url = format!("{}/me/sessions", client.baseurl,);
             let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
             header_map
@@ -23478,6 +23876,10 @@ pub mod builder {
                     ::reqwest::header::ACCEPT,
                     ::reqwest::header::HeaderValue::from_static("application/json"),
                 )
+                .query(&progenitor_client::QueryParam::new("address", &address))
+                .query(&progenitor_client::QueryParam::new("cursor", &cursor))
+                .query(&progenitor_client::QueryParam::new("limit", &limit))
+                .query(&progenitor_client::QueryParam::new("sort", &sort))
                 .headers(header_map)
                 .build()?;
             let info = OperationInfo {
@@ -23513,19 +23915,79 @@ pub mod builder {
     #[derive(Debug, Clone)]
     pub struct ListTokens<'a> {
         client: &'a super::Client,
+        cursor: Result<Option<::std::string::String>, String>,
+        limit: Result<Option<i32>, String>,
+        search: Result<Option<::std::string::String>, String>,
+        sort: Result<Option<::std::string::String>, String>,
     }
     impl<'a> ListTokens<'a> {
         pub fn new(client: &'a super::Client) -> Self {
-            Self { client: client }
+            Self {
+                client: client,
+                cursor: Ok(None),
+                limit: Ok(None),
+                search: Ok(None),
+                sort: Ok(None),
+            }
+        }
+        pub fn cursor<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.cursor = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for cursor failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn limit<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<i32>,
+        {
+            self.limit = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| "conversion to `i32` for limit failed".to_string());
+            self
+        }
+        pub fn search<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.search = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for search failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn sort<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.sort = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for sort failed"
+                        .to_string()
+                });
+            self
         }
         ///Sends a `GET` request to `/me/tokens`
         pub async fn send(
             self,
-        ) -> Result<
-            ResponseValue<::std::vec::Vec<types::TokenView>>,
-            Error<types::ErrorBody>,
-        > {
-            let Self { client } = self;
+        ) -> Result<ResponseValue<types::PageTokenView>, Error<types::ErrorBody>> {
+            let Self { client, cursor, limit, search, sort } = self;
+            let cursor = cursor.map_err(Error::InvalidRequest)?;
+            let limit = limit.map_err(Error::InvalidRequest)?;
+            let search = search.map_err(Error::InvalidRequest)?;
+            let sort = sort.map_err(Error::InvalidRequest)?;
             let url = format!("{}/me/tokens", client.baseurl,);
             let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
             header_map
@@ -23543,6 +24005,10 @@ pub mod builder {
                     ::reqwest::header::ACCEPT,
                     ::reqwest::header::HeaderValue::from_static("application/json"),
                 )
+                .query(&progenitor_client::QueryParam::new("cursor", &cursor))
+                .query(&progenitor_client::QueryParam::new("limit", &limit))
+                .query(&progenitor_client::QueryParam::new("search", &search))
+                .query(&progenitor_client::QueryParam::new("sort", &sort))
                 .headers(header_map)
                 .build()?;
             let info = OperationInfo {
@@ -24525,18 +24991,36 @@ pub mod builder {
     #[derive(Debug, Clone)]
     pub struct CollectGarbage<'a> {
         client: &'a super::Client,
+        idempotency_key: Result<Option<::std::string::String>, String>,
     }
     impl<'a> CollectGarbage<'a> {
         pub fn new(client: &'a super::Client) -> Self {
-            Self { client: client }
+            Self {
+                client: client,
+                idempotency_key: Ok(None),
+            }
+        }
+        pub fn idempotency_key<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.idempotency_key = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for idempotency_key failed"
+                        .to_string()
+                });
+            self
         }
         ///Sends a `POST` request to `/store/collect-garbage`
         pub async fn send(
             self,
         ) -> Result<ResponseValue<types::Started>, Error<types::ErrorBody>> {
-            let Self { client } = self;
+            let Self { client, idempotency_key } = self;
+            let idempotency_key = idempotency_key.map_err(Error::InvalidRequest)?;
             let url = format!("{}/store/collect-garbage", client.baseurl,);
-            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(2usize);
             header_map
                 .append(
                     ::reqwest::header::HeaderName::from_static("api-version"),
@@ -24544,6 +25028,9 @@ pub mod builder {
                         super::Client::api_version(),
                     ),
                 );
+            if let Some(value) = idempotency_key {
+                header_map.append("Idempotency-Key", value.to_string().try_into()?);
+            }
             #[allow(unused_mut)]
             let mut request = client
                 .client
@@ -26305,6 +26792,7 @@ pub mod builder {
     pub struct ListRevisions<'a> {
         client: &'a super::Client,
         id: Result<::std::string::String, String>,
+        author: Result<Option<::std::string::String>, String>,
         cursor: Result<Option<::std::string::String>, String>,
         limit: Result<Option<i32>, String>,
         sort: Result<Option<::std::string::String>, String>,
@@ -26314,6 +26802,7 @@ pub mod builder {
             Self {
                 client: client,
                 id: Err("id was not initialized".to_string()),
+                author: Ok(None),
                 cursor: Ok(None),
                 limit: Ok(None),
                 sort: Ok(None),
@@ -26327,6 +26816,19 @@ pub mod builder {
                 .try_into()
                 .map_err(|_| {
                     "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn author<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.author = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for author failed"
                         .to_string()
                 });
             self
@@ -26371,8 +26873,9 @@ pub mod builder {
         pub async fn send(
             self,
         ) -> Result<ResponseValue<types::PageRevisionView>, Error<types::ErrorBody>> {
-            let Self { client, id, cursor, limit, sort } = self;
+            let Self { client, id, author, cursor, limit, sort } = self;
             let id = id.map_err(Error::InvalidRequest)?;
+            let author = author.map_err(Error::InvalidRequest)?;
             let cursor = cursor.map_err(Error::InvalidRequest)?;
             let limit = limit.map_err(Error::InvalidRequest)?;
             let sort = sort.map_err(Error::InvalidRequest)?;
@@ -26396,6 +26899,7 @@ pub mod builder {
                     ::reqwest::header::ACCEPT,
                     ::reqwest::header::HeaderValue::from_static("application/json"),
                 )
+                .query(&progenitor_client::QueryParam::new("author", &author))
                 .query(&progenitor_client::QueryParam::new("cursor", &cursor))
                 .query(&progenitor_client::QueryParam::new("limit", &limit))
                 .query(&progenitor_client::QueryParam::new("sort", &sort))
@@ -28219,7 +28723,9 @@ pub mod builder {
         client: &'a super::Client,
         id: Result<::std::string::String, String>,
         cursor: Result<Option<::std::string::String>, String>,
+        kind: Result<Option<types::VersionUsersKind>, String>,
         limit: Result<Option<i32>, String>,
+        search: Result<Option<::std::string::String>, String>,
         sort: Result<Option<::std::string::String>, String>,
     }
     impl<'a> VersionUsers<'a> {
@@ -28228,7 +28734,9 @@ pub mod builder {
                 client: client,
                 id: Err("id was not initialized".to_string()),
                 cursor: Ok(None),
+                kind: Ok(None),
                 limit: Ok(None),
+                search: Ok(None),
                 sort: Ok(None),
             }
         }
@@ -28257,6 +28765,18 @@ pub mod builder {
                 });
             self
         }
+        pub fn kind<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<types::VersionUsersKind>,
+        {
+            self.kind = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `VersionUsersKind` for kind failed".to_string()
+                });
+            self
+        }
         pub fn limit<V>(mut self, value: V) -> Self
         where
             V: std::convert::TryInto<i32>,
@@ -28265,6 +28785,19 @@ pub mod builder {
                 .try_into()
                 .map(Some)
                 .map_err(|_| "conversion to `i32` for limit failed".to_string());
+            self
+        }
+        pub fn search<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.search = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for search failed"
+                        .to_string()
+                });
             self
         }
         pub fn sort<V>(mut self, value: V) -> Self
@@ -28284,10 +28817,12 @@ pub mod builder {
         pub async fn send(
             self,
         ) -> Result<ResponseValue<types::PageUsage>, Error<types::ErrorBody>> {
-            let Self { client, id, cursor, limit, sort } = self;
+            let Self { client, id, cursor, kind, limit, search, sort } = self;
             let id = id.map_err(Error::InvalidRequest)?;
             let cursor = cursor.map_err(Error::InvalidRequest)?;
+            let kind = kind.map_err(Error::InvalidRequest)?;
             let limit = limit.map_err(Error::InvalidRequest)?;
+            let search = search.map_err(Error::InvalidRequest)?;
             let sort = sort.map_err(Error::InvalidRequest)?;
             let url = format!(
                 "{}/versions/{}/users", client.baseurl, encode_path(& id.to_string()),
@@ -28309,7 +28844,9 @@ pub mod builder {
                     ::reqwest::header::HeaderValue::from_static("application/json"),
                 )
                 .query(&progenitor_client::QueryParam::new("cursor", &cursor))
+                .query(&progenitor_client::QueryParam::new("kind", &kind))
                 .query(&progenitor_client::QueryParam::new("limit", &limit))
+                .query(&progenitor_client::QueryParam::new("search", &search))
                 .query(&progenitor_client::QueryParam::new("sort", &sort))
                 .headers(header_map)
                 .build()?;

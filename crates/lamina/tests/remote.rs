@@ -162,8 +162,77 @@ fn from_an_operating_system_to_an_image_and_back() {
     served.run("template restore Desk 2", 1);
     served.run("version show Editor@3", 4);
     served.run("store collect-garbage --wait", 0);
+
+    // To another site, and back from it under another name.
+    served.run("version export shelf/all Editor --wait", 7);
+    served.run("version export shelf Editor KVM --with-os --wait", 0);
+    served.run("version export shelf Nothing", 4);
+    served.run("version exported shelf", 0);
+    served.run("version exported nowhere", 4);
+    served.run("version import shelf app:Editor@2 --wait", 0);
+    served.run("version import shelf app:Editor@2 --rename 'app:Editor=Editor of the other site' --wait", 0);
+    served.run("version import shelf --rename Editor=Two", 2);
+    served.run("app list", 0);
     served.run("audit --action create_app_layer", 0);
     assert_snapshot("remote-layers.txt", served.transcript());
+}
+
+/// Answers requests with 204 and gives what they were.
+fn listen() -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/lamina", listener.local_addr().unwrap());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            let mut chunk = [0; 4096];
+            // The body is JSON, and ends with its brace.
+            while !(request.ends_with(b"}") && request.windows(4).any(|four| four == b"\r\n\r\n")) {
+                match stream.read(&mut chunk).unwrap() {
+                    0 => break,
+                    read => request.extend_from_slice(&chunk[..read]),
+                }
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+            if sender.send(String::from_utf8(request).unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+#[test]
+fn the_webhook_is_told_what_happens_to_tasks() {
+    let mut served = Served::logged_in();
+    let (url, told) = listen();
+    assert!(served.run("webhook show", 4).stderr.contains("There is no webhook"));
+    let set = format!("webhook set {url} --event done --event failed --secret-stdin");
+    let refused = served.run_with(&set, "0123456789abcdef\n", 1).stderr;
+    assert!(refused.contains("Allow private addresses"), "{refused}");
+    served.run_with(&format!("{set} --allow-private"), "short\n", 1);
+    served.run_with(&format!("{set} --allow-private"), "0123456789abcdef\n", 0);
+    served.run("webhook test", 0);
+    let request = told.recv_timeout(Duration::from_secs(60)).unwrap().to_lowercase();
+    assert!(request.contains("x-lamina-signature: "), "{request}");
+    assert!(!request.contains("0123456789abcdef"), "the secret itself is told to nobody: {request}");
+
+    served.run("store collect-garbage --wait", 0);
+    let request = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(request.contains("collect-garbage"), "{request}");
+
+    // What is not said anew stays: the secret.
+    served.run(&format!("webhook set {url} --event failed --allow-private"), 0);
+    let shown = served.run("webhook show --json", 0).json();
+    assert_eq!(shown["events"], serde_json::json!(["failed"]));
+    assert_eq!(shown["given_up"], 0);
+    served.run("webhook set http://127.0.0.1:1/ --event failed --allow-private", 0);
+    served.run("webhook test", 1);
+    served.run("webhook delete", 2);
+    served.run("webhook delete --yes", 0);
+    served.run("webhook delete --yes", 4);
 }
 
 #[test]

@@ -118,6 +118,7 @@ pub(super) async fn publish_templates(
 
 /// Give back the room of what nothing in the store uses.
 #[utoipa::path(post, path = "/store/collect-garbage", operation_id = "collect_garbage", tag = "store",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Done once for each key.")),
     responses((status = 201, body = Started)))]
 pub(super) async fn collect_garbage(
     State(app): State<App>,

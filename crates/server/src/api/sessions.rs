@@ -1,7 +1,8 @@
 //! Logging in and out, and oneself.
 
-use super::extract::{Body, COOKIE, Caller, address};
-use crate::app::sessions::{Credentials, Me, PasswordChange, SessionView};
+use super::extract::{Body, COOKIE, Caller, Filter, address};
+use crate::app::list::Page;
+use crate::app::sessions::{Credentials, Me, PasswordChange, SessionFilter, SessionView};
 use crate::app::{App, Refusal};
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -108,10 +109,11 @@ pub(super) async fn change_password(
 
 /// List one's sessions.
 #[utoipa::path(get, path = "/me/sessions", operation_id = "list_sessions", tag = "session",
-    responses((status = 200, body = Vec<SessionView>)))]
+    params(SessionFilter), responses((status = 200, body = Page<SessionView>)))]
 pub(super) async fn list_sessions(
     State(app): State<App>,
     Caller(call): Caller,
-) -> Result<Json<Vec<SessionView>>, Refusal> {
-    app.sessions(&call).await.map(Json)
+    Filter(filter): Filter<SessionFilter>,
+) -> Result<Json<Page<SessionView>>, Refusal> {
+    app.sessions(&call, &filter).await.map(Json)
 }

@@ -1,8 +1,9 @@
 //! One's API tokens.
 
 use super::answer::Made;
-use super::extract::{At, Body, Caller};
-use crate::app::tokens::{CreatedToken, NewToken, TokenView};
+use super::extract::{At, Body, Caller, Filter};
+use crate::app::list::Page;
+use crate::app::tokens::{CreatedToken, NewToken, TokenFilter, TokenView};
 use crate::app::{App, Refusal};
 use crate::domain::TokenId;
 use axum::Json;
@@ -11,12 +12,13 @@ use axum::http::StatusCode;
 
 /// List one's API tokens.
 #[utoipa::path(get, path = "/me/tokens", operation_id = "list_tokens", tag = "session",
-    responses((status = 200, body = Vec<TokenView>)))]
+    params(TokenFilter), responses((status = 200, body = Page<TokenView>)))]
 pub(super) async fn list_tokens(
     State(app): State<App>,
     Caller(call): Caller,
-) -> Result<Json<Vec<TokenView>>, Refusal> {
-    app.tokens(&call).await.map(Json)
+    Filter(filter): Filter<TokenFilter>,
+) -> Result<Json<Page<TokenView>>, Refusal> {
+    app.tokens(&call, &filter).await.map(Json)
 }
 
 /// Make an API token.

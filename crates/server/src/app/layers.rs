@@ -2,7 +2,7 @@
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::rows::Rows;
-use super::usage::Usage;
+use super::usage::{Usage, UsageFilter};
 use super::{App, Call, Change, Object, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::layer::{Hypervisor, LayerKind, PlatformTypes, VersionState, check_priority};
@@ -204,7 +204,7 @@ impl App {
         let count = Statement::new("SELECT COUNT(*) AS n FROM versions WHERE layer_id = $1");
         let row = self.db.optional(count.bind(id.to_string())).await?;
         let versions = row.map_or(Ok(0), |row| row.integer("n"))?;
-        let users = self.users_of_layer(id, &PageQuery::default()).await?;
+        let users = self.users_of_layer(id, &UsageFilter::default()).await?;
         Ok(LayerDetails { layer, versions, users })
     }
 

@@ -1,5 +1,6 @@
 //! Logging in and out, one's own password and sessions.
 
+use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::role_grants::roles_of;
 use super::users::end_sessions;
 use super::{Actor, App, Call, Object, Proof, Reason, Refusal};
@@ -8,7 +9,7 @@ use crate::domain::{Action, Invalid, Role, Roles, Time, UserId};
 use crate::identity::{Secret, check_strength};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// How somebody logs in.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -55,6 +56,32 @@ pub struct SessionView {
     /// When it was last used, to the minute.
     pub seen_at: Time,
 }
+
+/// Which sessions.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFilter {
+    /// Only those that were begun from this network address.
+    pub address: Option<String>,
+    /// Most items to give, 1 to 200; 50 when not said.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next`.
+    pub cursor: Option<String>,
+    /// `created_at` or `seen_at`; with `-` in front the latest comes first, which is usual.
+    pub sort: Option<String>,
+}
+
+const LISTING: Listing = Listing {
+    select: "SELECT secret_digest, address, created_at, seen_at FROM sessions",
+    id: "secret_digest",
+    sorts: &[
+        Sort { name: "created_at", column: "created_at", number: true },
+        Sort { name: "seen_at", column: "seen_at", number: true },
+    ],
+    newest_first: true,
+};
 
 /// How often a session's last use is written down, in seconds.
 const SEEN_EVERY: i64 = 60;
@@ -237,25 +264,25 @@ impl App {
         change.commit().await
     }
 
-    /// One's own sessions, newest first.
-    pub async fn sessions(&self, call: &Call) -> Result<Vec<SessionView>, Refusal> {
+    /// One's own sessions.
+    pub async fn sessions(&self, call: &Call, filter: &SessionFilter) -> Result<Page<SessionView>, Refusal> {
         call.may(Action::ListSessions)?;
-        let statement = Statement::new(
-            "SELECT secret_digest, address, created_at, seen_at FROM sessions WHERE user_id = $1 \
-             ORDER BY created_at DESC LIMIT 200",
-        )
-        .bind(call.user()?.to_string());
-        let rows = self.db.all(statement).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SessionView {
-                    current: call.session.as_deref() == Some(row.text("secret_digest")?.as_str()),
-                    address: row.text("address")?,
-                    created_at: Time::from_millis(row.integer("created_at")?),
-                    seen_at: Time::from_millis(row.integer("seen_at")?),
-                })
+        let mut conditions = Conditions::new();
+        conditions.add("user_id = ?", call.user()?.to_string());
+        if let Some(address) = &filter.address {
+            conditions.add("address = ?", address.as_str());
+        }
+        let page =
+            PageQuery { limit: filter.limit, cursor: filter.cursor.clone(), sort: filter.sort.clone() };
+        let (statement, asked) = LISTING.page(&page, conditions)?;
+        asked.answer(self.db.all(statement).await?, |row| {
+            Ok(SessionView {
+                current: call.session.as_deref() == Some(row.text("secret_digest")?.as_str()),
+                address: row.text("address")?,
+                created_at: Time::from_millis(row.integer("created_at")?),
+                seen_at: Time::from_millis(row.integer("seen_at")?),
             })
-            .collect()
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! API tokens: for programs, made by a user for itself, limited to some of its roles, with an end.
 
+use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::{Actor, App, Begun, Call, Object, Proof, Reason, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::name::Name;
@@ -7,7 +8,7 @@ use crate::domain::{Action, Invalid, Role, Time, TokenId};
 use crate::identity::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// What every token begins with.
 const PREFIX: &str = "lamina_";
@@ -35,6 +36,33 @@ pub struct TokenView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used_at: Option<Time>,
 }
+
+/// Which tokens.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct TokenFilter {
+    /// Only those whose name holds this text.
+    pub search: Option<String>,
+    /// Most items to give, 1 to 200; 50 when not said.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next`.
+    pub cursor: Option<String>,
+    /// `name`, `created_at` or `expires_at`; with `-` in front descending.
+    pub sort: Option<String>,
+}
+
+const LISTING: Listing = Listing {
+    select: "SELECT id, name, name_key, roles, created_at, expires_at, used_at FROM tokens",
+    id: "id",
+    sorts: &[
+        Sort { name: "name", column: "name_key", number: false },
+        Sort { name: "created_at", column: "created_at", number: true },
+        Sort { name: "expires_at", column: "expires_at", number: true },
+    ],
+    newest_first: false,
+};
 
 /// A token to be made.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -74,13 +102,17 @@ fn view(row: &Row) -> Result<TokenView, Refusal> {
 
 impl App {
     /// One's own tokens, by name.
-    pub async fn tokens(&self, call: &Call) -> Result<Vec<TokenView>, Refusal> {
+    pub async fn tokens(&self, call: &Call, filter: &TokenFilter) -> Result<Page<TokenView>, Refusal> {
         call.may(Action::ListTokens)?;
-        let statement = Statement::new(
-            "SELECT id, name, roles, created_at, expires_at, used_at FROM tokens WHERE user_id = $1 ORDER BY name_key",
-        )
-        .bind(call.user()?.to_string());
-        self.db.all(statement).await?.iter().map(view).collect()
+        let mut conditions = Conditions::new();
+        conditions.add("user_id = ?", call.user()?.to_string());
+        if let Some(text) = &filter.search {
+            conditions.search("name_key", text);
+        }
+        let page =
+            PageQuery { limit: filter.limit, cursor: filter.cursor.clone(), sort: filter.sort.clone() };
+        let (statement, asked) = LISTING.page(&page, conditions)?;
+        asked.answer(self.db.all(statement).await?, view)
     }
 
     /// Makes a token for who asks.

@@ -22,6 +22,14 @@ pub enum UserKind {
 }
 
 impl UserKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            UserKind::Template => "template",
+            UserKind::Packaging => "packaging",
+            UserKind::Layer => "layer",
+        }
+    }
+
     fn parse(text: &str) -> Option<UserKind> {
         match text {
             "template" => Some(UserKind::Template),
@@ -93,6 +101,11 @@ pub struct Usage {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UsageFilter {
+    /// Only those of this kind.
+    #[param(inline)]
+    pub kind: Option<UserKind>,
+    /// Only those whose name holds this text.
+    pub search: Option<String>,
     /// Most items to give, 1 to 200; 50 when not said.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
@@ -103,6 +116,17 @@ pub struct UsageFilter {
 }
 
 impl UsageFilter {
+    fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::new();
+        if let Some(kind) = self.kind {
+            conditions.add("u.kind = ?", kind.as_str());
+        }
+        if let Some(text) = &self.search {
+            conditions.search("u.name_key", text);
+        }
+        conditions
+    }
+
     fn page(&self) -> PageQuery {
         PageQuery { limit: self.limit, cursor: self.cursor.clone(), sort: self.sort.clone() }
     }
@@ -163,7 +187,7 @@ impl App {
     ) -> Result<Page<Usage>, Refusal> {
         call.may(Action::VersionUsers)?;
         picks::version(&mut &self.db, id).await?;
-        let mut conditions = Conditions::new();
+        let mut conditions = filter.conditions();
         conditions.add("u.version_id = ?", id.to_string());
         let (statement, asked) = LISTING.page(&filter.page(), conditions)?;
         asked.answer(self.db.all(statement).await?, usage)
@@ -178,13 +202,17 @@ impl App {
     ) -> Result<Page<Usage>, Refusal> {
         call.may(Action::LayerUsers)?;
         layers::read(&mut &self.db, id).await?;
-        self.users_of_layer(id, &filter.page()).await
+        self.users_of_layer(id, filter).await
     }
 
-    pub(super) async fn users_of_layer(&self, id: LayerId, page: &PageQuery) -> Result<Page<Usage>, Refusal> {
-        let mut conditions = Conditions::new();
+    pub(super) async fn users_of_layer(
+        &self,
+        id: LayerId,
+        filter: &UsageFilter,
+    ) -> Result<Page<Usage>, Refusal> {
+        let mut conditions = filter.conditions();
         conditions.add("u.layer_id = ?", id.to_string());
-        let (statement, asked) = LISTING.page(page, conditions)?;
+        let (statement, asked) = LISTING.page(&filter.page(), conditions)?;
         asked.answer(self.db.all(statement).await?, usage)
     }
 }

@@ -66,3 +66,50 @@ fn names_are_described_as_they_are_written() {
         assert_eq!(document["components"]["schemas"][schema]["enum"], serde_json::json!(names), "{schema}");
     }
 }
+
+/// The names of an operation's parameters.
+fn parameters(operation: &serde_json::Value) -> BTreeSet<&str> {
+    operation["parameters"].as_array().into_iter().flatten().filter_map(|one| one["name"].as_str()).collect()
+}
+
+#[test]
+fn every_list_is_read_by_page_filtered_and_sorted() {
+    /// What the program itself brings; and lines in the one order that they have, `after` a number.
+    const OTHERS: [&str; 2] = ["list_connectors", "list_task_log"];
+    let document = serde_json::to_value(server::api::document()).unwrap();
+    let mut lists = 0;
+    for (method, path, name) in operations() {
+        let operation = &document["paths"][&path][&method];
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        let of_page = schema["$ref"].as_str().is_some_and(|text| text.contains("/Page_"));
+        if method != "get" || !(of_page || schema["type"] == "array") || OTHERS.contains(&name.as_str()) {
+            continue;
+        }
+        lists += 1;
+        assert!(of_page, "{name} gives everything at once");
+        let mut parameters = parameters(operation);
+        for paging in ["limit", "cursor", "sort"] {
+            assert!(parameters.remove(paging), "{name} has no {paging}");
+        }
+        parameters.remove("id");
+        assert!(!parameters.is_empty(), "{name} cannot be filtered");
+    }
+    assert!(lists > 10, "the lists are found");
+}
+
+#[test]
+fn what_makes_something_can_be_asked_twice_and_what_changes_something_says_of_which_state() {
+    /// They have no state that others could have changed: one's own password, session and tokens.
+    const OWN: [&str; 3] = ["change_password", "log_out", "delete_token"];
+    let document = serde_json::to_value(server::api::document()).unwrap();
+    for (method, path, name) in operations() {
+        let operation = &document["paths"][&path][&method];
+        let parameters = parameters(operation);
+        if method == "post" && operation["responses"].get("201").is_some() {
+            assert!(parameters.contains("Idempotency-Key"), "{name} makes something, each time anew");
+        }
+        if matches!(method.as_str(), "put" | "patch" | "delete") && !OWN.contains(&name.as_str()) {
+            assert!(parameters.contains("If-Match"), "{name} changes what somebody else may have changed");
+        }
+    }
+}

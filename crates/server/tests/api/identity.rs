@@ -191,7 +191,7 @@ async fn a_token_has_at_most_what_its_user_has_and_ends(rig: Rig) {
 
     let listed = rig.ask_as(&ann, Method::GET, "/me/tokens", Value::Null, &[]).await.ok();
     assert!(!listed.body.to_string().contains(&secret), "a secret is shown once");
-    assert!(listed.body[0]["used_at"].is_string());
+    assert!(listed.body["items"][0]["used_at"].is_string());
     let path = format!("/me/tokens/{}", made.body["token"]["id"].as_str().unwrap());
     rig.ask(Method::DELETE, &path, Value::Null).await.refused(404, "not-found");
     rig.ask_as(&ann, Method::DELETE, &path, Value::Null, &[]).await.ok();
@@ -209,7 +209,7 @@ async fn a_password_that_is_set_ends_the_other_sessions(rig: Rig) {
     let credentials = json!({ "name": "Ann", "password": PASSWORD });
     rig.ask_as(&second, Method::POST, "/session", credentials.clone(), &[]).await.ok();
     let sessions = rig.ask_as(&first, Method::GET, "/me/sessions", Value::Null, &[]).await.ok();
-    assert_eq!(sessions.body.as_array().unwrap().len(), 2);
+    assert_eq!(sessions.body["items"].as_array().unwrap().len(), 2);
     let change = json!({ "current": PASSWORD, "new": "another horse battery" });
     rig.ask_as(&first, Method::PUT, "/me/password", change, &[]).await.ok();
     rig.ask_as(&first, Method::GET, "/me", Value::Null, &[]).await.ok();

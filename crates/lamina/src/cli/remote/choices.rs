@@ -27,6 +27,11 @@ pub(super) const ROLES: &[&str] = &[
     "publish-layered-images",
     "read-only",
 ];
+/// Kinds of layers.
+pub(super) const LAYER_KINDS: &[&str] = &["os", "platform", "app"];
+/// What happens to tasks.
+pub(super) const TASK_EVENTS: &[&str] =
+    &["created", "started", "action-required", "done", "failed", "stopped"];
 /// States of layer versions.
 pub(super) const VERSION_STATES: &[&str] =
     &["creating", "packaging", "finalizing", "deployable", "deleting", "failed"];
@@ -64,6 +69,8 @@ mod tests {
         are::<types::Generalisation>(GENERALISATIONS);
         are::<types::RecoveryRule>(RECOVERY_RULES);
         are::<types::Role>(ROLES);
+        are::<types::LayerKind>(LAYER_KINDS);
+        are::<types::TaskEvent>(TASK_EVENTS);
         are::<types::VersionState>(VERSION_STATES);
         are::<types::TaskState>(TASK_STATES);
     }

@@ -11,6 +11,7 @@ mod audit;
 mod choices;
 mod connector;
 mod doctor;
+mod exchange;
 mod find;
 mod group;
 mod icon;
@@ -31,6 +32,7 @@ mod trouble;
 mod user;
 mod version;
 mod waiting;
+mod webhook;
 
 use crate::printer::Printer;
 use crate::printer::page::Page;
@@ -79,7 +81,7 @@ pub(super) enum Command {
     Platform(Family<platform::Command>),
     /// App layers: one or more applications each
     App(Family<app::Command>),
-    /// Versions of layers: make, finalize, compare, delete
+    /// Versions of layers: make, finalize, compare, exchange, delete
     Version(Family<version::Command>),
     /// Image templates: what goes into an image, and publishing it
     Template(Family<template::Command>),
@@ -99,6 +101,8 @@ pub(super) enum Command {
     Token(Family<token::Command>),
     /// Settings of the server
     Settings(Family<settings::Command>),
+    /// The webhook: a program that is told what happens to tasks
+    Webhook(Family<webhook::Command>),
     /// The store of layers
     Store(Family<store::Command>),
     /// Read the audit history: who did what, when, and why
@@ -131,6 +135,7 @@ pub(super) fn run(command: Command) -> ExitCode {
         Command::Group(family) => family.run(),
         Command::Token(family) => family.run(),
         Command::Settings(family) => family.run(),
+        Command::Webhook(family) => family.run(),
         Command::Store(family) => family.run(),
         Command::Audit(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -19,7 +19,8 @@ pub(in crate::cli) struct CollectGarbageArgs {
 impl Run for Command {
     async fn run(self, context: &Context) -> Done {
         let Command::CollectGarbage(args) = self;
-        let started = context.api.collect_garbage().send().await?.into_inner();
+        let started =
+            context.api.collect_garbage().idempotency_key(client::once()).send().await?.into_inner();
         context.task_begun(&started, &started.task_id, &args.wait).await
     }
 }

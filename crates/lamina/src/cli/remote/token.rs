@@ -4,7 +4,7 @@ use super::amounts::time;
 use super::choices::{ROLES, one_of};
 use super::trouble::Trouble;
 use super::user::roles;
-use super::{Context, Done, Run, input};
+use super::{Context, Done, LimitArgs, Run, input, list};
 use crate::printer::page::Visible;
 use clap::{Args, Subcommand};
 use client::types::{NewToken, Role};
@@ -18,7 +18,10 @@ pub(in crate::cli) enum Command {
 
 /// List your API tokens
 #[derive(Args)]
-pub(in crate::cli) struct ListArgs {}
+pub(in crate::cli) struct ListArgs {
+    #[command(flatten)]
+    limit: LimitArgs,
+}
 
 /// Make an API token for a program; it is shown once
 ///
@@ -54,8 +57,8 @@ pub(in crate::cli) struct DeleteArgs {
 impl Run for Command {
     async fn run(self, context: &Context) -> Done {
         match self {
-            Command::List(ListArgs {}) => {
-                let tokens = (context.api.list_tokens().send().await?.into_inner(), false);
+            Command::List(args) => {
+                let tokens = list!(context, args.limit.limit, list_tokens)?;
                 context.show_list(&tokens, "You have no API token.", |tokens, page| {
                     page.table(
                         ["NAME", "LIMITED TO", "ENDS", "LAST USED"],
@@ -73,7 +76,7 @@ impl Run for Command {
             }
             Command::Create(args) => args.run(context).await,
             Command::Delete(args) => {
-                let tokens = context.api.list_tokens().send().await?.into_inner();
+                let (tokens, _) = list!(context, u32::MAX, list_tokens)?;
                 let wanted = args.token.to_lowercase();
                 let token = tokens
                     .into_iter()

@@ -17,6 +17,7 @@ pub(in crate::cli) enum Command {
     Edit(EditArgs),
     ResetPassword(ResetPasswordArgs),
     ChangePassword(ChangePasswordArgs),
+    Sessions(SessionsArgs),
     Delete(DeleteArgs),
 }
 
@@ -36,6 +37,13 @@ pub(in crate::cli) struct NameArgs {
     /// The user
     #[arg(value_name = "USER")]
     user: String,
+}
+
+/// List your own sessions
+#[derive(Args)]
+pub(in crate::cli) struct SessionsArgs {
+    #[command(flatten)]
+    limit: LimitArgs,
 }
 
 /// Make a user; without --password-stdin the server makes a one-time password and shows it once
@@ -118,6 +126,7 @@ impl Run for Command {
             Command::Edit(args) => args.run(context).await,
             Command::ResetPassword(args) => args.run(context).await,
             Command::ChangePassword(args) => args.run(context).await,
+            Command::Sessions(args) => args.run(context).await,
             Command::Delete(args) => args.run(context).await,
         }
     }
@@ -230,6 +239,29 @@ impl ResetPasswordArgs {
         context.show(&made, |page| {
             page.line(format_args!("One-time password, shown only now: {}", made.one_time_password))
         })
+    }
+}
+
+impl SessionsArgs {
+    async fn run(self, context: &Context) -> Done {
+        let sessions = list!(context, self.limit.limit, list_sessions)?;
+        context.show_list(
+            &sessions,
+            "You have no session; what you use here is a token.",
+            |sessions, page| {
+                page.table(
+                    ["BEGUN", "LAST USED", "FROM"],
+                    &[],
+                    sessions.iter().map(|session| {
+                        [
+                            time(&session.created_at),
+                            time(&session.seen_at),
+                            Visible(&session.address).to_string(),
+                        ]
+                    }),
+                )
+            },
+        )
     }
 }
 

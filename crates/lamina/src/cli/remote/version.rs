@@ -2,6 +2,7 @@
 
 use super::amounts::{self, bytes, time};
 use super::choices::{VERSION_STATES, one_of};
+use super::exchange::{ExportArgs, ExportedArgs, ImportArgs};
 use super::layer::{nothing_to_change, usage_table};
 use super::packaging::PackagingArgs;
 use super::trouble::Trouble;
@@ -25,6 +26,9 @@ pub(in crate::cli) enum Command {
     Edit(EditArgs),
     Diff(DiffArgs),
     UsedBy(UsedByArgs),
+    Export(ExportArgs),
+    Exported(ExportedArgs),
+    Import(ImportArgs),
     Delete(DeleteArgs),
 }
 
@@ -170,6 +174,9 @@ impl Run for Command {
             Command::Edit(args) => args.run(context).await,
             Command::Diff(args) => args.run(context).await,
             Command::UsedBy(args) => args.run(context).await,
+            Command::Export(args) => args.run(context).await,
+            Command::Exported(args) => args.run(context).await,
+            Command::Import(args) => args.run(context).await,
             Command::Delete(args) => args.run(context).await,
         }
     }

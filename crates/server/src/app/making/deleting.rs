@@ -3,7 +3,7 @@
 use super::super::sagas::{COLLECT_GARBAGE, DELETE_VERSION, DeleteVersion};
 use super::super::tasks::Wanted;
 use super::super::usage::refuse_in_use;
-use super::super::{App, Call, Object, Reason, Refusal};
+use super::super::{App, Begun, Call, Object, Reason, Refusal};
 use super::finalizing::InPackaging;
 use super::stored::Stored;
 use super::version_object;
@@ -80,7 +80,10 @@ impl App {
     /// Gives back the room of what nothing in the store uses.
     pub async fn collect_garbage(&self, call: &Call) -> Result<Started, Refusal> {
         call.may(Action::CollectGarbage)?;
-        let mut change = self.begin(call).await?;
+        let mut change = match self.begin_creating(call, Action::CollectGarbage, &()).await? {
+            Begun::Before(started) => return Ok(started),
+            Begun::Now(change) => change,
+        };
         let task = TaskId::new();
         let object = Object { kind: "store", id: "store", name: "Store" };
         let wanted = Wanted {
@@ -92,7 +95,9 @@ impl App {
         };
         self.enqueue(&mut change, task, wanted).await?;
         change.audit(Action::CollectGarbage, object, &serde_json::json!({})).await?;
+        let started = Started { task_id: task };
+        change.remember(&started).await?;
         change.commit().await?;
-        Ok(Started { task_id: task })
+        Ok(started)
     }
 }

@@ -38,6 +38,8 @@ pub struct RevisionContent {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct RevisionFilter {
+    /// Only those that this user made.
+    pub author: Option<String>,
     /// Most items to give, 1 to 200; 50 when not said.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
@@ -98,6 +100,9 @@ impl App {
         store::read(&mut &self.db, id).await?;
         let mut conditions = Conditions::new();
         conditions.add("template_id = ?", id.to_string());
+        if let Some(author) = &filter.author {
+            conditions.add("author = ?", author.as_str());
+        }
         let page =
             PageQuery { limit: filter.limit, cursor: filter.cursor.clone(), sort: filter.sort.clone() };
         let (statement, asked) = LISTING.page(&page, conditions)?;
