@@ -3,7 +3,7 @@
 use crate::cases::{CASES, Case};
 use crate::meddler::Plan;
 use crate::trial::on;
-use crate::world::{Base, World, id};
+use crate::world::{BOTH, Base, World, id};
 use connectors::simulated::{Operation, When};
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -28,6 +28,16 @@ pub(crate) fn trials() -> Vec<Trial> {
         &[Base::Postgres],
         "what_is_left_where_nobody_can_reach_it_is_given_up",
         what_is_left_where_nobody_can_reach_it_is_given_up,
+    ));
+    trials.extend(on(
+        &BOTH,
+        "an_operating_system_goes_after_what_belongs_to_it",
+        an_operating_system_goes_after_what_belongs_to_it,
+    ));
+    trials.extend(on(
+        &[Base::Sqlite],
+        "a_clean_up_deletes_the_disk_that_was_meant_and_no_other_of_its_name",
+        a_clean_up_deletes_the_disk_that_was_meant_and_no_other_of_its_name,
     ));
     trials.extend(on(
         &[Base::Sqlite],
@@ -103,6 +113,66 @@ async fn what_is_left_where_nobody_can_reach_it_is_given_up(world: World) {
     clean_up(&world).await;
     assert_eq!(world.rows("SELECT id AS it FROM leftovers").await, [""; 0]);
     assert!(world.place.join("office.raw").exists(), "only a person can remove it there now");
+}
+
+async fn an_operating_system_goes_after_what_belongs_to_it(world: World) {
+    let os = world.os().await;
+    let second = world.version(&os, "2", world.packaging("second.raw")).await;
+    world.captured(&second, "second.raw", "second").await;
+    let app = world.app("Office", &os, world.packaging("office.raw")).await;
+    world.captured(&app, "office.raw", "office").await;
+    let delete = async |made: &Value| {
+        world.send(Method::DELETE, &format!("/versions/{}", id(made, "version_id")), Value::Null).await
+    };
+    // The second is on its way out when the first is asked for: none would be left.
+    let begin = ("delete-version.begin".to_owned(), Moment::BeforeRun);
+    world.meddler.plan(Plan { hold: Some(begin), ..Plan::default() });
+    let (status, _, going) = delete(&second).await;
+    assert!(status.is_success(), "{going:#}");
+    world.meddler.reached().await;
+    let (status, _, refused) = delete(&os).await;
+    assert_eq!((status.as_u16(), &refused["code"]), (409, &Value::from("layer-in-use")), "{refused:#}");
+    assert!(refused["message"].as_str().unwrap().contains("the layer Office"), "{refused:#}");
+    world.meddler.let_go();
+    world.ends(&id(&going, "task_id"), "done").await;
+    world.meddler.rest();
+    for made in [&app, &os] {
+        let (status, _, going) = delete(made).await;
+        assert!(status.is_success(), "{going:#}");
+        world.ends(&id(&going, "task_id"), "done").await;
+    }
+    assert_eq!(world.get("/layers").await["items"], serde_json::json!([]));
+}
+
+async fn a_clean_up_deletes_the_disk_that_was_meant_and_no_other_of_its_name(world: World) {
+    let os = world.os().await;
+    let disk = world.place.join("office.raw");
+    let leave = async |name: &str| {
+        let made = world.app(name, &os, world.packaging("office.raw")).await;
+        world.installed(&made, "office.raw", "office").await;
+        let point = ("finalize-version.delete-disk".to_owned(), Moment::BeforeRun);
+        world.meddler.plan(Plan { fail: vec![(point, 5)], ..Plan::default() });
+        world.ends(&world.finalize(&made).await, "done").await;
+        world.meddler.rest();
+        assert_eq!(world.rows("SELECT id AS it FROM leftovers").await.len(), 1);
+        assert!(disk.exists());
+    };
+    leave("Office").await;
+    clean_up(&world).await;
+    assert!(!disk.exists(), "it is the one that was meant");
+
+    leave("Editor").await;
+    std::fs::remove_file(&disk).unwrap();
+    std::fs::write(&disk, "somebody else's").unwrap();
+    clean_up(&world).await;
+    assert_eq!(std::fs::read(&disk).unwrap(), b"somebody else's");
+    std::fs::remove_file(&disk).unwrap();
+
+    leave("Reader").await;
+    std::fs::write(&disk, "written again since").unwrap();
+    clean_up(&world).await;
+    assert!(disk.exists(), "what was written since is in no version");
+    world.assert_tidy("a clean-up").await;
 }
 
 async fn a_clean_up_that_comes_late_takes_nothing_from_what_has_the_name_now(world: World) {

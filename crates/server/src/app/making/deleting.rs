@@ -2,7 +2,7 @@
 
 use super::super::sagas::{COLLECT_GARBAGE, DELETE_VERSION, DeleteVersion};
 use super::super::tasks::Wanted;
-use super::super::usage::refuse_in_use;
+use super::super::usage::{refuse_in_use, refuse_layer_in_use};
 use super::super::{App, Begun, Call, Object, Reason, Refusal};
 use super::finalizing::InPackaging;
 use super::stored::Stored;
@@ -50,6 +50,15 @@ impl App {
             }
         }
         refuse_in_use(&mut change, id).await?;
+        let others = Statement::new(
+            "SELECT o.id FROM versions v JOIN versions o ON o.layer_id = v.layer_id \
+             WHERE v.id = $1 AND o.id <> $1 AND o.state <> 'deleting' LIMIT 1",
+        )
+        .bind(id.to_string());
+        if change.optional(others).await?.is_none() {
+            // The layer goes with its last version, and what belongs to an OS layer cannot be without it.
+            refuse_layer_in_use(&mut change, version.layer).await?;
+        }
         let parameters = DeleteVersion {
             version: Stored::read(&mut change, &[id]).await?.version(id)?.clone(),
             was: version.state,

@@ -9,7 +9,7 @@ use super::stored::Stored;
 use super::{disk_name, version_object};
 use crate::db::{Row, Statement};
 use crate::domain::layer::{LayerKind, VersionState};
-use crate::domain::{Action, ConfigurationId, Invalid, TaskId, VersionId, reference};
+use crate::domain::{Action, ConfigurationId, Invalid, LayerId, TaskId, VersionId, reference};
 use connectors::DiskName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,6 +28,7 @@ pub(super) struct InPackaging {
     pub(super) kind: LayerKind,
     pub(super) full: String,
     pub(super) state: VersionState,
+    pub(super) layer: LayerId,
     pub(super) row: Row,
 }
 
@@ -35,7 +36,7 @@ impl InPackaging {
     /// Reads it.
     pub(super) async fn read(change: &mut Change<'_>, id: VersionId) -> Result<InPackaging, Refusal> {
         let statement = Statement::new(
-            "SELECT v.state, v.name, v.max_bytes, l.name AS layer, l.kind, l.platform, p.os_version_id, \
+            "SELECT v.state, v.name, v.max_bytes, v.layer_id, l.name AS layer, l.kind, l.platform, p.os_version_id, \
              p.base_version_id, p.platform_version_id, p.configuration_id, p.disk_name FROM versions v \
              JOIN layers l ON l.id = v.layer_id LEFT JOIN packagings p ON p.version_id = v.id WHERE v.id = $1",
         )
@@ -46,6 +47,7 @@ impl InPackaging {
             kind,
             full: reference::of_version(kind, &row.text("layer")?, &row.text("name")?),
             state: super::super::word(&row, "state", VersionState::parse)?,
+            layer: super::super::id(&row, "layer_id")?,
             row,
         })
     }

@@ -115,17 +115,29 @@ impl Step<App> for DeleteDisk {
     }
 
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        if let Some((configuration, disk)) = parameters(at)?.disk {
-            work::delete_packaging_disk(at.env, configuration, &disk).await?;
+        let Some((configuration, disk)) = parameters(at)?.disk else { return Ok(Value::Null) };
+        // As long as the version is there its disk is what has the name, whoever copied it there from a machine.
+        let Some(there) = work::packaging_disk(at.env, configuration, &disk).await? else {
+            work::delete_packaging_machine(at.env, configuration, &disk).await?;
+            return Ok(Value::Null);
+        };
+        match work::delete_packaging_disk(at.env, configuration, &disk, &there).await? {
+            true => Ok(Value::Null),
+            false => Err(Failure {
+                code: "disk-changed".to_owned(),
+                message: format!("The disk {disk} is being written."),
+                hint: Some("Shut its machine down.".to_owned()),
+            }),
         }
-        Ok(Value::Null)
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let DeleteVersion { version, disk, .. } = parameters(at)?;
-        let Some((configuration, disk)) = disk else { return Ok(true) };
-        let version = version.version;
-        work::leave(at, Leftover::PackagingDisk { configuration, disk, version }, failure).await
+        let Some((configuration, disk)) = parameters(at)?.disk else { return Ok(true) };
+        let there = work::packaging_disk(at.env, configuration, &disk).await;
+        if let Ok(None) = there {
+            return Ok(true);
+        }
+        work::leave_packaging_disk(at, (configuration, disk), there.unwrap_or_default(), failure).await
     }
 }
 

@@ -1,6 +1,5 @@
 //! Turning what a person has installed into the version. The captured version is the point of no return.
 
-use super::leftover::Leftover;
 use super::steps;
 use super::work::{self, FetchedDisk, VersionInStore};
 use crate::app::App;
@@ -229,14 +228,19 @@ impl Step<App> for DeleteDisk {
     }
 
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        let parameters = parameters(at)?;
-        work::delete_packaging_disk(at.env, parameters.configuration, &parameters.disk).await?;
+        let FinalizeVersion { configuration, disk, .. } = parameters(at)?;
+        let fetched: FetchedDisk = at.output("fetch")?;
+        if !work::delete_packaging_disk(at.env, configuration, &disk, &fetched.stamp).await? {
+            let text =
+                format!("The disk {disk} stays: it is not the one any more that the version was made of.");
+            at.task.log(LogLevel::Warning, &text);
+        }
         Ok(Value::Null)
     }
 
     async fn leave_over(&self, at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-        let FinalizeVersion { configuration, disk, version, .. } = parameters(at)?;
-        let version = version.version;
-        work::leave(at, Leftover::PackagingDisk { configuration, disk, version }, failure).await
+        let FinalizeVersion { configuration, disk, .. } = parameters(at)?;
+        let fetched: FetchedDisk = at.output("fetch")?;
+        work::leave_packaging_disk(at, (configuration, disk), Some(fetched.stamp), failure).await
     }
 }

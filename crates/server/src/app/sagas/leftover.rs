@@ -3,8 +3,8 @@
 use super::work;
 use crate::app::{App, Refusal};
 use crate::db::Statement;
-use crate::domain::{ConfigurationId, TaskId, Time, VersionId};
-use connectors::{DiskName, OperationKey, Removal, Shipment};
+use crate::domain::{ConfigurationId, TaskId, Time};
+use connectors::{DiskName, DiskStamp, OperationKey, Removal, Shipment};
 use operation::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,8 @@ pub(in crate::app) enum Leftover {
         configuration: ConfigurationId,
         /// Its name there.
         disk: DiskName,
-        /// Whose it was. When another version has the name by now, so has its disk.
-        version: VersionId,
+        /// Which file that was. Another one that has the name by now is somebody else's.
+        stamp: DiskStamp,
     },
     /// A folder of layers that a stopped export has made.
     Layers {
@@ -141,18 +141,14 @@ impl Leftover {
                 work::in_time(connector.conclude(key)).await?;
                 work::remove_folder(&app.scratch.join(key.as_str())).await
             }
-            Leftover::PackagingDisk { configuration, disk, version } => {
-                let other = Statement::new(
-                    "SELECT version_id FROM packagings WHERE configuration_id = $1 AND disk_name = $2 \
-                     AND version_id <> $3",
-                )
-                .bind(configuration.to_string())
-                .bind(disk.as_str())
-                .bind(version.to_string());
-                if app.db.optional(other).await.map_err(work::database)?.is_some() {
-                    return Ok(());
+            Leftover::PackagingDisk { configuration, disk, stamp } => {
+                if !work::delete_packaging_disk(app, *configuration, disk, stamp).await? {
+                    tracing::info!(
+                        disk = disk.as_str(),
+                        "another file has the packaging disk's name; it stays"
+                    );
                 }
-                work::delete_packaging_disk(app, *configuration, disk).await
+                Ok(())
             }
             Leftover::Layers { configuration, key, folder, object } => {
                 // What a later export has put there is not taken away.

@@ -208,19 +208,60 @@ pub(super) async fn conclude(at: &At<'_, App>, configuration: ConfigurationId) -
     clear_scratch(at).await
 }
 
-/// Deletes a packaging disk and the machine that runs on it.
+/// What has the name of a packaging disk now.
+pub(super) async fn packaging_disk(
+    app: &App,
+    configuration: ConfigurationId,
+    disk: &DiskName,
+) -> Result<Option<DiskStamp>, Failure> {
+    let connector = connector(app, configuration).await?;
+    Ok(in_time(connector.locate(disk)).await?.map(|found| found.stamp))
+}
+
+/// Deletes a packaging disk and the machine that runs on it, if what has its name is what was `seen`: a file of
+/// somebody else is not ours to delete, nor is what was written since. Gives whether nothing has stayed.
 pub(super) async fn delete_packaging_disk(
+    app: &App,
+    configuration: ConfigurationId,
+    disk: &DiskName,
+    seen: &DiskStamp,
+) -> Result<bool, Failure> {
+    if packaging_disk(app, configuration, disk).await?.is_some_and(|there| there != *seen) {
+        return Ok(false);
+    }
+    delete_packaging_machine(app, configuration, disk).await?;
+    let connector = connector(app, configuration).await?;
+    super::leftover::gone(in_time(connector.delete_disk(disk, seen)).await?)?;
+    Ok(true)
+}
+
+/// Deletes the machine that runs on a packaging disk.
+pub(super) async fn delete_packaging_machine(
     app: &App,
     configuration: ConfigurationId,
     disk: &DiskName,
 ) -> Result<(), Failure> {
     let connector = connector(app, configuration).await?;
-    super::leftover::gone(in_time(connector.delete_machine(disk)).await?)?;
-    match in_time(connector.locate(disk)).await? {
-        None => Ok(()),
-        Some(found) => {
-            let removal = in_time(connector.delete_disk(disk, &found.stamp)).await?;
-            super::leftover::gone(removal)
+    super::leftover::gone(in_time(connector.delete_machine(disk)).await?)
+}
+
+/// Hands a packaging disk to the clean-up, as long as one can tell which it is.
+pub(super) async fn leave_packaging_disk(
+    at: &At<'_, App>,
+    what: (ConfigurationId, DiskName),
+    seen: Option<DiskStamp>,
+    failure: &Failure,
+) -> Result<bool, Failure> {
+    let (configuration, disk) = what;
+    match seen {
+        Some(stamp) => leave(at, Leftover::PackagingDisk { configuration, disk, stamp }, failure).await,
+        None => {
+            let text = format!(
+                "The packaging disk {disk} stays, if it is there: the platform could not be asked which file that is. \
+                 Remove it by hand."
+            );
+            at.task.log(LogLevel::Warning, &text);
+            Ok(true)
         }
     }
 }
