@@ -3765,9 +3765,15 @@ belong to and that is not here comes with them, if the folder has it.*/
         ///The connector configuration of the file share, where packaging disks, installers and exported layers are exchanged.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub file_share: ::std::option::Option<ConfigurationId>,
+        ///Rises with every change; the ETag.
+        #[serde(default)]
+        pub revision: i64,
         ///Minutes after which an unused session ends.
         #[serde(default = "defaults::default_u64::<i64, 60>")]
         pub session_timeout_minutes: i64,
+        ///Where the store is, on the server's machine. It is set when the server is started, with `--store`.
+        #[serde(default)]
+        pub store_location: ::std::string::String,
         ///Days for which tasks that have ended are kept, with their logs.
         #[serde(default = "defaults::default_u64::<i64, 90>")]
         pub task_retention_days: i64,
@@ -3777,7 +3783,9 @@ belong to and that is not here comes with them, if the folder has it.*/
             Self {
                 audit_retention_days: defaults::default_u64::<i64, 730>(),
                 file_share: Default::default(),
+                revision: Default::default(),
                 session_timeout_minutes: defaults::default_u64::<i64, 60>(),
+                store_location: Default::default(),
                 task_retention_days: defaults::default_u64::<i64, 90>(),
             }
         }
@@ -14003,7 +14011,12 @@ Revisions keep it with the names of that time, so that they can be read when a l
                 ::std::option::Option<super::ConfigurationId>,
                 ::std::string::String,
             >,
+            revision: ::std::result::Result<i64, ::std::string::String>,
             session_timeout_minutes: ::std::result::Result<i64, ::std::string::String>,
+            store_location: ::std::result::Result<
+                ::std::string::String,
+                ::std::string::String,
+            >,
             task_retention_days: ::std::result::Result<i64, ::std::string::String>,
         }
         impl ::std::default::Default for Settings {
@@ -14011,9 +14024,11 @@ Revisions keep it with the names of that time, so that they can be read when a l
                 Self {
                     audit_retention_days: Ok(super::defaults::default_u64::<i64, 730>()),
                     file_share: Ok(Default::default()),
+                    revision: Ok(Default::default()),
                     session_timeout_minutes: Ok(
                         super::defaults::default_u64::<i64, 60>(),
                     ),
+                    store_location: Ok(Default::default()),
                     task_retention_days: Ok(super::defaults::default_u64::<i64, 90>()),
                 }
             }
@@ -14047,6 +14062,18 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     });
                 self
             }
+            pub fn revision<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<i64>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.revision = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for revision: {e}")
+                    });
+                self
+            }
             pub fn session_timeout_minutes<T>(mut self, value: T) -> Self
             where
                 T: ::std::convert::TryInto<i64>,
@@ -14057,6 +14084,20 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     .map_err(|e| {
                         format!(
                             "error converting supplied value for session_timeout_minutes: {e}"
+                        )
+                    });
+                self
+            }
+            pub fn store_location<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::string::String>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.store_location = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!(
+                            "error converting supplied value for store_location: {e}"
                         )
                     });
                 self
@@ -14084,7 +14125,9 @@ Revisions keep it with the names of that time, so that they can be read when a l
                 Ok(Self {
                     audit_retention_days: value.audit_retention_days?,
                     file_share: value.file_share?,
+                    revision: value.revision?,
                     session_timeout_minutes: value.session_timeout_minutes?,
+                    store_location: value.store_location?,
                     task_retention_days: value.task_retention_days?,
                 })
             }
@@ -14094,7 +14137,9 @@ Revisions keep it with the names of that time, so that they can be read when a l
                 Self {
                     audit_retention_days: Ok(value.audit_retention_days),
                     file_share: Ok(value.file_share),
+                    revision: Ok(value.revision),
                     session_timeout_minutes: Ok(value.session_timeout_minutes),
+                    store_location: Ok(value.store_location),
                     task_retention_days: Ok(value.task_retention_days),
                 }
             }

@@ -16,9 +16,11 @@ pub mod domain;
 pub mod identity;
 pub mod secrets;
 mod serve;
+mod store_mark;
 pub mod tasks;
 mod tls;
 
 pub use connectors::{LinkLocal, Registry};
 pub use serve::{Config, EngineProcess, ServeError, Server};
+pub use store_mark::StoreMarkError;
 pub use tls::{Authority, Tls, TlsError};

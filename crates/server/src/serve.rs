@@ -6,6 +6,7 @@ use crate::app::{App, Refusal, secret_key};
 use crate::db::{Db, DbError};
 use crate::domain::time::{Clock, SystemClock};
 use crate::secrets::KeyError;
+use crate::store_mark::{self, StoreMarkError};
 use crate::tasks::{Conduct, free_tasks};
 use crate::tls::{self, Authority, Shown, Tls, TlsError};
 use axum::Extension;
@@ -41,6 +42,8 @@ pub struct Config {
     /// Directory of everything that the server keeps, unless said otherwise: the embedded database, the key of its
     /// secrets, and the store.
     pub directory: PathBuf,
+    /// Directory of the store; without one `store` in [`directory`](Config::directory).
+    pub store: Option<PathBuf>,
     /// Address to listen on.
     pub listen: SocketAddr,
     /// What it shows to those who connect.
@@ -108,6 +111,9 @@ pub enum ServeError {
     /// The store cannot be made.
     #[error("the store cannot be made: {}", .0.message)]
     Store(Failure),
+    /// The store is not the one of the database, or cannot be read.
+    #[error(transparent)]
+    StoreMark(#[from] StoreMarkError),
     /// The key of the server's secrets.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -132,6 +138,7 @@ impl Explain for ServeError {
             ServeError::Tls(error) => error.code(),
             ServeError::Database(error) => error.code(),
             ServeError::Store(_) => "server-store",
+            ServeError::StoreMark(error) => error.code(),
             ServeError::Key(error) => error.code(),
             ServeError::Icons(_) => "server-icons",
             ServeError::FirstAdministrator(_) => "server-first-administrator",
@@ -156,6 +163,7 @@ impl Explain for ServeError {
             ServeError::Tls(error) => error.hint(),
             ServeError::Database(error) => error.hint(),
             ServeError::Store(failure) => failure.hint.clone(),
+            ServeError::StoreMark(error) => error.hint(),
             ServeError::Key(error) => error.hint(),
             ServeError::Icons(_) | ServeError::FirstAdministrator(_) | ServeError::Stopped(_) => None,
         }
@@ -197,15 +205,17 @@ impl Server {
         let key = secret_key::open(&db, &config.directory, config.credentials.as_deref()).await?;
         let (now, directory) = (SystemClock.now(), &config.directory);
         let shown = tls::open(&config.tls, config.listen, directory, &db, &key, now).await?;
-        let store = config.directory.join("store");
+        let store = config.store.clone().unwrap_or_else(|| config.directory.join("store"));
         let engine: Arc<dyn Engine> = match &config.engine {
             EngineProcess::Worker(worker) => Arc::new(ProcessEngine::new(worker.clone(), store.clone())),
             EngineProcess::Server => Arc::new(OwnProcessEngine::new(store.clone())),
         };
-        let preparing = Arc::clone(&engine);
-        blocking(move || prepare_store(&*preparing, &store)).await.map_err(ServeError::Store)?;
+        let (preparing, place) = (Arc::clone(&engine), store.clone());
+        blocking(move || prepare_store(&*preparing, &place)).await.map_err(ServeError::Store)?;
         let app =
             App::new(db, Arc::new(SystemClock), key, config.connectors.clone(), engine, directory.clone());
+        store_mark::settle(&app, &store).await?;
+        app.deployment.keeps(store);
         if let Some(shown) = &shown {
             app.deployment.shows(shown.certificate());
         }

@@ -25,6 +25,9 @@ struct Place {
     /// Directory of the server
     #[arg(long, value_name = "DIR", env = "LAMINA_DIR", default_value = "/var/lib/lamina")]
     dir: PathBuf,
+    /// Directory of the store [default: store in the server's directory]
+    #[arg(long, value_name = "DIR", env = "LAMINA_STORE")]
+    store: Option<PathBuf>,
     /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "LAMINA_DATABASE", hide_env_values = true)]
     database: Option<String>,
@@ -34,6 +37,13 @@ struct Place {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Place {
+    /// Where the server has its store.
+    fn store(&self) -> PathBuf {
+        self.store.clone().unwrap_or_else(|| self.dir.join(STORE))
+    }
 }
 
 /// Back up a server, while it runs.
@@ -121,7 +131,7 @@ pub(super) fn back_up(args: BackupArgs) -> ExitCode {
                 copied_bytes: None,
             });
         }
-        let store = Store::open(&args.place.dir.join(STORE)).map_err(|error| Failure::new(&error))?;
+        let store = Store::open(&args.place.store()).map_err(|error| Failure::new(&error))?;
         // References stay as they are until the database's moment is taken: every version that it knows is among them.
         let (copying, references) = store.begin_copy().map_err(|error| Failure::new(&error))?;
         let snapshot = runtime.block_on(take()).map_err(explain)?;
@@ -147,7 +157,7 @@ pub(super) fn restore(args: RestoreArgs) -> ExitCode {
     let done = carry_out(|runtime, progress| {
         let passphrase = passphrase(&args.place.passphrase_file)?;
         let place = &args.place;
-        let target = place.dir.join(STORE);
+        let target = place.store();
         let mut copied = None;
         if !args.without_store {
             if place.dir.join("lamina.db").exists() {
@@ -168,6 +178,7 @@ pub(super) fn restore(args: RestoreArgs) -> ExitCode {
             &place.dir,
             place.database.as_deref(),
             credentials.as_deref(),
+            copied.as_ref().map(|_| target.as_path()),
         );
         let restored = runtime.block_on(restored).map_err(|error| Failure::new(&error))?;
         Ok(Report {

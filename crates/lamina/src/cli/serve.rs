@@ -23,6 +23,10 @@ pub(super) struct ServeArgs {
     /// Directory of everything that the server keeps
     #[arg(long, value_name = "DIR", env = "LAMINA_DIR", default_value = "/var/lib/lamina")]
     dir: PathBuf,
+    /// Directory of the store, on a disk of its own if wanted; the same for all servers of one database [default: store in
+    /// the server's directory]
+    #[arg(long, value_name = "DIR", env = "LAMINA_STORE")]
+    store: Option<PathBuf>,
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS:PORT", env = "LAMINA_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -68,6 +72,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     };
     let config = Config {
         directory: args.dir,
+        store: args.store,
         listen: args.listen,
         tls,
         database: args.database,

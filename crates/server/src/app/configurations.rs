@@ -4,7 +4,7 @@
 
 use super::configuration_values::{Saved, SecretChanges, SecretTexts};
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
-use super::{App, Begun, Call, Change, Object, Refusal, in_use, settings};
+use super::{App, Begun, Call, Change, Object, Reason, Refusal, in_use, settings};
 use crate::db::{Row, Statement};
 use crate::domain::name::Name;
 use crate::domain::{Action, ConfigurationId, Invalid, Time, name};
@@ -70,6 +70,13 @@ pub struct ConfigurationChange {
     #[serde(default)]
     #[schema(schema_with = changes_schema)]
     pub secrets: SecretChanges,
+}
+
+impl ConfigurationChange {
+    /// Whether more than the name changes.
+    fn changes_values(&self) -> bool {
+        self.fields.is_some() || !self.secrets.is_empty()
+    }
 }
 
 /// Which connector configurations.
@@ -211,13 +218,21 @@ impl App {
         wanted: &ConfigurationChange,
     ) -> Result<ConfigurationView, Refusal> {
         call.may(Action::UpdateConfiguration)?;
+        let tried = self.try_as_file_share(call, id, wanted).await?;
         let name = wanted.name.as_deref().map(|name| Name::check("name", name)).transpose()?;
         let mut change = self.begin(call).await?;
         let row = change.optional(one(id)).await?.ok_or_else(|| missing(id))?;
         let before = current(&row, revision)?;
+        let is_share = settings::seen_by(&mut change).await?.file_share == Some(id);
+        if is_share && wanted.changes_values() && tried != Some(before.revision) {
+            return Err(Refusal::stale("connector configuration"));
+        }
         let saved = self.opened(&row, &before)?;
         let (fields, administrator) = (wanted.fields.as_ref(), call.is_administrator());
         let values = self.settle(&before.connector, &saved, fields, &wanted.secrets, administrator)?;
+        if !administrator && values.fields != before.fields {
+            refuse_elsewhere(&mut change, &before).await?;
+        }
         let mut after = before.clone();
         after.revision += 1;
         if let Some(name) = &name {
@@ -240,6 +255,28 @@ impl App {
         change.audit(Action::UpdateConfiguration, object, &detail).await?;
         change.commit().await?;
         Ok(after)
+    }
+
+    /// Tries what the file share is to become, before anything is saved; gives the revision that it was tried over.
+    async fn try_as_file_share(
+        &self,
+        call: &Call,
+        id: ConfigurationId,
+        wanted: &ConfigurationChange,
+    ) -> Result<Option<i64>, Refusal> {
+        if !wanted.changes_values() || self.settings().await?.file_share != Some(id) {
+            return Ok(None);
+        }
+        let (configuration, saved) = self.saved_configuration(id).await?;
+        let fields = wanted.fields.as_ref();
+        let administrator = call.is_administrator();
+        let values = self.settle(&configuration.connector, &saved, fields, &wanted.secrets, administrator)?;
+        if !administrator && values.fields != configuration.fields {
+            // Before anything is sent there.
+            refuse_elsewhere(&mut self.begin(call).await?, &configuration).await?;
+        }
+        self.require_working(&values, "fields").await?;
+        Ok(Some(configuration.revision))
     }
 
     /// Removes a connector configuration that nothing uses. What lies at its place stays.
@@ -334,20 +371,50 @@ async fn refuse_taken(change: &mut Change<'_>, name: &Name) -> Result<(), Refusa
     }
 }
 
+/// Most users of a configuration that are read.
+const USERS: i64 = in_use::NAMED as i64 + 1;
+
 async fn refuse_used(change: &mut Change<'_>, configuration: &ConfigurationView) -> Result<(), Refusal> {
+    let mut users = Vec::new();
+    let templates =
+        Statement::new("SELECT name FROM templates WHERE configuration_id = $1 ORDER BY name_key LIMIT $2")
+            .bind(configuration.id.to_string())
+            .bind(USERS);
+    for row in change.all(templates).await? {
+        users.push(format!("the image template {}", row.text("name")?));
+    }
+    users.extend(depending(change, configuration).await?);
+    let hint = "Give the templates and the setting another one, finalize or cancel the versions, and let the tasks end.";
+    in_use::refuse(&format!("connector configuration {}", configuration.name), &users, hint)
+}
+
+/// Refuses to lead what layers are made through to another place: whoever may change a template could else have the
+/// disks of all layers brought to a server of their own.
+async fn refuse_elsewhere(change: &mut Change<'_>, configuration: &ConfigurationView) -> Result<(), Refusal> {
+    let users = depending(change, configuration).await?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "Only an administrator can lead {} to another place: it is used by {}.",
+        configuration.name,
+        users.join(", ")
+    );
+    Err(Refusal::new(Reason::Forbidden, "configuration-used", message)
+        .hint("Make a connector configuration of its own for the other place."))
+}
+
+/// What depends on where a configuration leads: the file share, packaging disks, and tasks under way.
+async fn depending(
+    change: &mut Change<'_>,
+    configuration: &ConfigurationView,
+) -> Result<Vec<String>, Refusal> {
     let id = configuration.id.to_string();
     let mut users = Vec::new();
     if settings::seen_by(change).await?.file_share == Some(configuration.id) {
         users.push("the setting file_share".to_owned());
     }
-    let most = in_use::NAMED as i64 + 1;
-    let templates =
-        Statement::new("SELECT name FROM templates WHERE configuration_id = $1 ORDER BY name_key LIMIT $2")
-            .bind(id.as_str())
-            .bind(most);
-    for row in change.all(templates).await? {
-        users.push(format!("the image template {}", row.text("name")?));
-    }
+    let most = USERS;
     let packagings = Statement::new(
         "SELECT l.kind, l.name, v.name AS version FROM packagings p JOIN versions v ON v.id = p.version_id \
          JOIN layers l ON l.id = v.layer_id WHERE p.configuration_id = $1 \
@@ -368,6 +435,5 @@ async fn refuse_used(change: &mut Change<'_>, configuration: &ConfigurationView)
     for row in change.all(tasks).await? {
         users.push(format!("the task \"{}\"", row.text("title")?));
     }
-    let hint = "Give the templates and the setting another one, finalize or cancel the versions, and let the tasks end.";
-    in_use::refuse(&format!("connector configuration {}", configuration.name), &users, hint)
+    Ok(users)
 }

@@ -205,17 +205,22 @@ impl App {
             return Err(Invalid::field(FIELD, "not-a-file-share", message).into());
         }
         let values = self.settle(&configuration.connector, &saved, None, &SecretChanges::new(), false)?;
-        let report = self.test(&values).await?;
+        self.require_working(&values, FIELD).await?;
+        Ok(configuration.revision)
+    }
+
+    /// Refuses values with which not everything works that a file share is for, naming the field that they come from.
+    pub(super) async fn require_working(&self, values: &Settled, field: &str) -> Result<(), Refusal> {
+        let report = self.test(values).await?;
         let mut invalid = Invalid::new();
         for trial in report.trials.iter().filter(|trial| trial.outcome == Outcome::Failed) {
             let mut message = format!("{} failed: {}.", trial.tried, trial.detail);
             if let Some(hint) = &trial.hint {
                 message.push_str(&format!(" {hint}"));
             }
-            invalid.add(FIELD, "file-share-test", message);
+            invalid.add(field, "file-share-test", message);
         }
-        invalid.finish()?;
-        Ok(configuration.revision)
+        Ok(invalid.finish()?)
     }
 
     /// Tries everything that a connector with these values needs.

@@ -22,8 +22,11 @@ pub struct Settings {
     /// The connector configuration of the file share, where packaging disks, installers and exported layers are exchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_share: Option<ConfigurationId>,
+    /// Where the store is, on the server's machine. It is set when the server is started, with `--store`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub store_location: String,
     /// Rises with every change; the ETag.
-    #[serde(skip_deserializing)]
+    #[serde(default)]
     pub revision: i64,
 }
 
@@ -34,6 +37,7 @@ impl Default for Settings {
             task_retention_days: 90,
             session_timeout_minutes: 60,
             file_share: None,
+            store_location: String::new(),
             revision: 0,
         }
     }
@@ -122,7 +126,11 @@ impl App {
     /// The settings, for an administrator.
     pub async fn show_settings(&self, call: &Call) -> Result<Settings, Refusal> {
         call.may(Action::GetSettings)?;
-        self.settings().await
+        Ok(self.located(self.settings().await?))
+    }
+
+    fn located(&self, settings: Settings) -> Settings {
+        Settings { store_location: self.deployment.store().display().to_string(), ..settings }
     }
 
     /// Changes settings.
@@ -162,6 +170,6 @@ impl App {
         let detail = serde_json::json!({ "before": before, "after": after });
         change.audit(Action::UpdateSettings, object, &detail).await?;
         change.commit().await?;
-        Ok(after)
+        Ok(self.located(after))
     }
 }

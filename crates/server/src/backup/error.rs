@@ -2,6 +2,7 @@
 
 use crate::db::DbError;
 use crate::secrets::{KeyError, SecretError};
+use crate::store_mark::StoreMarkError;
 use operation::Explain;
 use std::io;
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ pub enum BackupError {
     /// A secret cannot be opened with the server's key.
     #[error("a secret cannot be sealed anew: {0}")]
     Secret(#[from] SecretError),
+    /// The store that was restored cannot be marked.
+    #[error(transparent)]
+    StoreMark(#[from] StoreMarkError),
     /// The server's key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -77,6 +81,7 @@ impl Explain for BackupError {
             BackupError::Older { .. } => "backup-database-older",
             BackupError::Occupied { .. } => "restore-occupied",
             BackupError::Secret(error) => error.code(),
+            BackupError::StoreMark(error) => error.code(),
             BackupError::Key(error) => error.code(),
             BackupError::Database(error) => error.code(),
         }
@@ -98,6 +103,7 @@ impl Explain for BackupError {
                 "Restore into an empty directory and an empty database, and then let the server use those."
             }
             BackupError::Secret(error) => return error.hint(),
+            BackupError::StoreMark(error) => return error.hint(),
             BackupError::Key(error) => return error.hint(),
             BackupError::Database(error) => return error.hint(),
         };

@@ -9,6 +9,7 @@ use crate::db::{Column, ColumnKind, Db, Statement, Tx, Value, newest};
 use crate::domain::Time;
 use crate::domain::time::{Clock, SystemClock};
 use crate::secrets::{self, MasterKey, SecretError};
+use crate::store_mark;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
@@ -31,6 +32,8 @@ pub struct Restored {
 /// Brings the database back as it was when the backup was made, into `directory`, where there is none yet, or into the
 /// empty database at the URL `database`. Secrets are sealed under the key that is there, else under a new one.
 ///
+/// A `store` that was restored beside it is marked as the one of this database.
+///
 /// All or nothing: a backup that turns out to be damaged leaves no database.
 pub async fn restore(
     backup: &Path,
@@ -38,6 +41,7 @@ pub async fn restore(
     directory: &Path,
     database: Option<&str>,
     credentials: Option<&Path>,
+    store: Option<&Path>,
 ) -> Result<Restored, BackupError> {
     let mut lines = Lines::open(backup)?;
     let header: Header = lines.line()?;
@@ -83,6 +87,9 @@ pub async fn restore(
     let tasks_under_way = settle(&mut tx).await?;
     tx.commit().await?;
     db.migrate_to(newest()).await?;
+    if let Some(store) = store {
+        store_mark::mark(&db, store).await?;
+    }
     db.close().await;
     if database.is_none() {
         let failed = |source| BackupError::File { path: embedded.clone(), source };

@@ -67,16 +67,20 @@ async fn a_restored_server_knows_everything_and_opens_its_secrets_with_another_k
     for (number, database) in targets().await.into_iter().enumerate() {
         let directory = rig.directory.path().join(format!("restored {number}"));
         let restored =
-            restore(&file, &passphrase(RIGHT), &directory, database.as_deref(), None).await.unwrap();
+            restore(&file, &passphrase(RIGHT), &directory, database.as_deref(), None, None).await.unwrap();
         assert_eq!((restored.counted, restored.tasks_under_way), (counted, 0));
-        let again = restore(&file, &passphrase(RIGHT), &directory, database.as_deref(), None).await;
+        let again = restore(&file, &passphrase(RIGHT), &directory, database.as_deref(), None, None).await;
         assert_eq!(again.unwrap_err().code(), "restore-occupied");
         assert_ne!(
             std::fs::read(directory.join("secret.key")).unwrap(),
             std::fs::read(rig.config.directory.join("secret.key")).unwrap(),
             "it has a key of its own"
         );
-        let config = Config { directory, database, ..rig.config.clone() };
+        // A new store is not the one that the database speaks of.
+        let config = Config { directory, database, store: None, ..rig.config.clone() };
+        assert_eq!(Server::start(&config).await.unwrap_err().code(), "server-store-other");
+        let store = Some(rig.directory.path().join("lamina/store"));
+        let config = Config { store, ..config };
         let server = Server::start(&config).await.unwrap();
         assert_eq!(server.first_password, None);
         rig.config = config;
@@ -106,7 +110,7 @@ async fn a_backup_holds_one_moment_of_a_server_that_goes_on(rig: Rig) {
     snapshot.write(&file, &passphrase(RIGHT)).await.unwrap();
     rig.user("Later", &[]).await;
     let directory = rig.directory.path().join("restored");
-    restore(&file, &passphrase(RIGHT), &directory, None, None).await.unwrap();
+    restore(&file, &passphrase(RIGHT), &directory, None, None, None).await.unwrap();
     let url = format!("sqlite:{}", directory.join("lamina.db").display());
     let db = server::db::Db::open(&url).await.unwrap();
     let users = db.all(Statement::new("SELECT name FROM users")).await.unwrap();
@@ -126,7 +130,7 @@ async fn a_damaged_backup_or_a_wrong_passphrase_leaves_nothing(rig: Rig) {
         let (file, directory) = (file.clone(), directory.clone());
         async move {
             std::fs::write(&file, bytes).unwrap();
-            let restored = restore(&file, &passphrase(words), &directory, None, None).await;
+            let restored = restore(&file, &passphrase(words), &directory, None, None, None).await;
             assert!(!directory.join("lamina.db").exists());
             restored.map(drop).map_err(|error| error.code())
         }
@@ -149,6 +153,6 @@ async fn a_damaged_backup_or_a_wrong_passphrase_leaves_nothing(rig: Rig) {
     let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(b'x'), 200 << 20), 3).unwrap();
     assert_eq!(attempt(bomb, RIGHT).await, Err("backup-damaged"));
     std::fs::write(&file, whole).unwrap();
-    restore(&file, &passphrase(RIGHT), &directory, None, None).await.unwrap();
+    restore(&file, &passphrase(RIGHT), &directory, None, None, None).await.unwrap();
     assert!(directory.join("lamina.db").exists());
 }

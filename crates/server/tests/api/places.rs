@@ -17,6 +17,7 @@ on_both_databases! {
     names_are_listed_page_by_page;
     a_configuration_that_is_used_stays;
     the_file_share_is_tried_before_it_is_saved;
+    what_layers_are_made_through_is_led_elsewhere_by_an_administrator_alone;
     a_path_on_the_servers_machine_is_an_administrators_to_name;
 }
 
@@ -356,6 +357,10 @@ async fn the_file_share_is_tried_before_it_is_saved(rig: Rig) {
 
     std::fs::create_dir(&folder).unwrap();
     assert_eq!(set(json!(id(&share))).await.ok().body["file_share"], id(&share));
+    let elsewhere = json!({ "fields": { "path": rig.directory.path().join("nowhere") } });
+    let refused = rig.ask_with(Method::PATCH, &share, elsewhere, &ANY).await.refused(422, "invalid");
+    refused.field("fields", "file-share-test");
+    rig.ask_with(Method::PATCH, &share, json!({ "name": "The share" }), &ANY).await.ok();
     let other = json!({ "audit_retention_days": 60 });
     let kept = rig.ask_with(Method::PATCH, "/settings", other, &ANY).await.ok();
     assert_eq!(kept.body["file_share"], id(&share), "what is absent stays");
@@ -363,6 +368,27 @@ async fn the_file_share_is_tried_before_it_is_saved(rig: Rig) {
     assert!(refused.body["message"].as_str().unwrap().contains("file_share"), "{:#}", refused.body);
     assert_eq!(set(Value::Null).await.ok().body["file_share"], Value::Null);
     rig.ask_with(Method::DELETE, &share, Value::Null, &ANY).await.ok();
+}
+
+async fn what_layers_are_made_through_is_led_elsewhere_by_an_administrator_alone(rig: Rig) {
+    rig.become_administrator().await;
+    let maker = rig.user("maker", &["manage-image-templates"]).await;
+    let folder = rig.directory.path().join("share");
+    std::fs::create_dir(&folder).unwrap();
+    let new = json!({ "connector": "fileshare", "name": "Share", "fields": { "path": folder } });
+    let share = configuration(&rig, new).await;
+    let change = |fields: Value| rig.ask_as(&maker, Method::PATCH, &share, fields, &[("if-match", "*")]);
+    let elsewhere = json!({ "secrets": { "password": "secret" }, "fields": { "access": "smb",
+        "server": "files.example.com", "share": "images", "user": "lamina" } });
+    let back = json!({ "secrets": { "password": null }, "fields": { "path": folder } });
+    change(elsewhere.clone()).await.ok();
+    rig.ask_with(Method::PATCH, &share, back, &ANY).await.ok();
+
+    let id = share.rsplit('/').next().unwrap();
+    rig.ask_with(Method::PATCH, "/settings", json!({ "file_share": id }), &ANY).await.ok();
+    let refused = change(elsewhere).await.refused(403, "configuration-used");
+    assert!(refused.body["message"].as_str().unwrap().contains("file_share"), "{:#}", refused.body);
+    change(json!({ "name": "The share" })).await.ok();
 }
 
 async fn a_path_on_the_servers_machine_is_an_administrators_to_name(rig: Rig) {

@@ -97,6 +97,7 @@ impl Rig {
         let simulation = Simulation::new(&platform, true);
         let config = Config {
             directory: directory.path().join("lamina"),
+            store: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Off,
             database,

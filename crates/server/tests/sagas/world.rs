@@ -71,6 +71,7 @@ pub(crate) struct World {
 pub(crate) fn config(directory: PathBuf, database: Option<String>, meddler: &Meddler) -> Config {
     Config {
         directory,
+        store: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: server::Tls::Off,
         database,

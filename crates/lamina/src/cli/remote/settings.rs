@@ -61,7 +61,8 @@ async fn show(context: &Context, settings: &Settings) -> Done {
         page.line(format_args!("file share               {}", Visible(share.as_deref().unwrap_or("-"))))?;
         page.line(format_args!("audit retention days     {}", settings.audit_retention_days))?;
         page.line(format_args!("task retention days      {}", settings.task_retention_days))?;
-        page.line(format_args!("session timeout minutes  {}", settings.session_timeout_minutes))
+        page.line(format_args!("session timeout minutes  {}", settings.session_timeout_minutes))?;
+        page.line(format_args!("store location           {}", Visible(&settings.store_location)))
     })
 }
 

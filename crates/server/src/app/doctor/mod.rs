@@ -12,7 +12,7 @@ use super::{App, Call, Refusal};
 use crate::domain::{Action, Time};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use utoipa::ToSchema;
 
 /// What the server is set up with, as far as the application asks about it.
@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 pub(crate) struct Deployment {
     /// Where the server keeps everything.
     pub(crate) directory: PathBuf,
+    store: OnceLock<PathBuf>,
     certificate: Mutex<Option<Certificate>>,
 }
 
@@ -34,7 +35,18 @@ pub(crate) struct Certificate {
 
 impl Deployment {
     pub(crate) fn new(directory: PathBuf) -> Deployment {
-        Deployment { directory, certificate: Mutex::new(None) }
+        Deployment { directory, store: OnceLock::new(), certificate: Mutex::new(None) }
+    }
+
+    /// Notes where the store is.
+    pub(crate) fn keeps(&self, store: PathBuf) {
+        // It is noted once, when the server starts.
+        _ = self.store.set(store);
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.store.get().cloned().unwrap_or_else(|| self.directory.join("store"))
     }
 
     /// Notes what the server shows now.
@@ -138,6 +150,10 @@ impl App {
         let mut findings = self.examine_database().await;
         findings.extend(self.examine_store().await);
         findings.extend(machine::room(&self.deployment.directory));
+        let store = self.deployment.store();
+        if !store.starts_with(&self.deployment.directory) {
+            findings.extend(machine::room(&store));
+        }
         findings.push(self.examine_file_share().await);
         findings.push(machine::certificate(self.deployment.certificate(), self.now()));
         findings.extend(self.examine_tasks().await);

@@ -17,6 +17,17 @@ const ABANDONED: i64 = 300;
 impl App {
     /// Whether the engine starts, and the store holds what the database says.
     pub(super) async fn examine_store(&self) -> Vec<Finding> {
+        match self.stored().await {
+            Ok((references, said)) => vec![confinement(&said), self.compare_with_store(&references).await],
+            Err(Failure { message, hint, .. }) => {
+                let hint = hint.unwrap_or_else(|| "See the server's log.".to_owned());
+                vec![Finding::problem(Check::Store, message, hint)]
+            }
+        }
+    }
+
+    /// Everything that the store names, in lower case, and what the engine said meanwhile.
+    pub(crate) async fn stored(&self) -> Result<(HashSet<String>, String), Failure> {
         let said = Arc::new(Mutex::new(Vec::new()));
         let (engine, hearing) = (Arc::clone(&self.engine), Arc::clone(&said));
         let listed = blocking(move || {
@@ -25,48 +36,47 @@ impl App {
             };
             engine.run(&Job::List, &Silent, &hear)
         })
-        .await;
-        let said = said.lock().unwrap_or_else(PoisonError::into_inner).join(" ");
-        match listed {
-            Ok(Outcome::List(report)) => {
-                let mut references = HashSet::new();
-                for entry in &report.entries {
-                    let version = entry.version.as_ref().map(|version| format!("@{version}"));
-                    let name =
-                        format!("{}:{}{}", entry.kind.as_str(), entry.name, version.unwrap_or_default());
-                    references.insert(name.to_lowercase());
-                }
-                vec![confinement(&said), self.compare_with_store(&references).await]
-            }
-            Ok(_) => {
-                vec![Finding::refused(Check::Engine, &Refusal::internal("the engine gave another report"))]
-            }
-            Err(Failure { message, hint, .. }) => {
-                let hint = hint.unwrap_or_else(|| "See the server's log.".to_owned());
-                vec![Finding::problem(Check::Store, message, hint)]
-            }
+        .await?;
+        let Outcome::List(report) = listed else {
+            return Err(Refusal::internal("the engine gave another report").failure);
+        };
+        let mut references = HashSet::new();
+        for entry in &report.entries {
+            let version = entry.version.as_ref().map(|version| format!("@{version}"));
+            let name = format!("{}:{}{}", entry.kind.as_str(), entry.name, version.unwrap_or_default());
+            references.insert(name.to_lowercase());
         }
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner).join(" ");
+        Ok((references, said))
     }
 
-    /// Whether every version that can be used is in the store.
-    async fn compare_with_store(&self, references: &HashSet<String>) -> Finding {
+    /// How many versions can be used, and which of them are not among these references of the store.
+    pub(crate) async fn not_stored(
+        &self,
+        references: &HashSet<String>,
+    ) -> Result<(usize, Vec<String>), Refusal> {
         let statement = Statement::new(
             "SELECT l.kind, l.name, l.store_name, v.name AS version, v.store_version FROM versions v \
              JOIN layers l ON l.id = v.layer_id WHERE v.state = 'deployable' ORDER BY l.name_key, v.sequence",
         );
-        let rows = match self.db.all(statement).await {
-            Ok(rows) => rows,
-            Err(error) => return Finding::refused(Check::Store, &error.into()),
-        };
-        let (mut missing, mut deployable) = (Vec::new(), 0);
+        let rows = self.db.all(statement).await?;
+        let mut missing = Vec::new();
         for row in &rows {
-            let text = |column: &str| row.text(column).unwrap_or_default();
-            let stored = format!("{}:{}@{}", text("kind"), text("store_name"), text("store_version"));
-            deployable += 1;
-            if !references.contains(&stored.to_lowercase()) {
-                missing.push(format!("{}:{}@{}", text("kind"), text("name"), text("version")));
+            let (kind, stored) = (row.text("kind")?, row.text("store_name")?);
+            if !references.contains(&format!("{kind}:{stored}@{}", row.text("store_version")?).to_lowercase())
+            {
+                missing.push(format!("{kind}:{}@{}", row.text("name")?, row.text("version")?));
             }
         }
+        Ok((rows.len(), missing))
+    }
+
+    /// Whether every version that can be used is in the store.
+    async fn compare_with_store(&self, references: &HashSet<String>) -> Finding {
+        let (deployable, mut missing) = match self.not_stored(references).await {
+            Ok(found) => found,
+            Err(refusal) => return Finding::refused(Check::Store, &refusal),
+        };
         if missing.is_empty() {
             let message = format!("The store can be read and holds all {deployable} versions.");
             return Finding::ok(Check::Store, message);
