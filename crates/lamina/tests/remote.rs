@@ -287,6 +287,22 @@ fn who_may_what() {
     assert_snapshot("remote-users.txt", served.transcript());
 }
 
+#[test]
+fn who_may_read_the_servers_directory_gets_in_again() {
+    let mut served = Served::logged_in();
+    served.run("reset-password --dir DIR/lamina", 1);
+    served.run("reset-password --dir DIR/nowhere --json", 1);
+    served.signal(rustix::process::Signal::KILL);
+    served.wait();
+    served.run("reset-password --dir DIR/lamina nobody", 1);
+    let made = served.call("reset-password --json --dir").arg(served.file("lamina")).ok().json();
+    assert_eq!(made["user"], "admin");
+    assert_eq!(made["one_time_password"].as_str().unwrap().len(), 24);
+    let said = served.call("reset-password --dir").arg(served.file("lamina")).arg("ADMIN").ok().stdout;
+    assert!(said.starts_with("One-time password of ADMIN, shown only now: "), "{said}");
+    assert_snapshot("reset-password.txt", served.transcript());
+}
+
 /// Somebody who looks long enough at a task that never ends, because its server does not answer.
 #[test]
 fn ctrl_c_ends_the_waiting_and_says_that_the_task_goes_on() {

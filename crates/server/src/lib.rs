@@ -14,11 +14,13 @@ pub mod backup;
 pub mod db;
 pub mod domain;
 pub mod identity;
+mod reset;
 pub mod secrets;
 mod serve;
 pub mod tasks;
 mod tls;
 
 pub use connectors::{LinkLocal, Registry};
+pub use reset::{ResetError, reset_password};
 pub use serve::{Config, EngineProcess, ServeError, Server};
 pub use tls::{Authority, Tls, TlsError};

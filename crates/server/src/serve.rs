@@ -188,6 +188,11 @@ impl Server {
         make_private(&config.directory)
             .map_err(|source| ServeError::Directory { path: config.directory.clone(), source })?;
         let embedded = config.database.is_none().then(|| lock(&config.directory)).transpose()?;
+        // Before anything is made that is said only once. Who connects now is answered when the server runs.
+        let taken = |source| ServeError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).map_err(taken)?;
+        listener.set_nonblocking(true).map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
         let file = || format!("sqlite:{}", config.directory.join("lamina.db").display());
         let db = Db::open(&config.database.clone().unwrap_or_else(file)).await?;
         if embedded.is_some() {
@@ -211,12 +216,9 @@ impl Server {
         }
         app.forget_looks();
         app.put_built_in_icons().await.map_err(ServeError::Icons)?;
-        let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
-        let taken = |source| ServeError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).map_err(taken)?;
-        listener.set_nonblocking(true).map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
         let config = config.clone();
+        // Last: nothing after it can fail, and its password is lost if the caller never gets it.
+        let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
         Ok(Server { app, config, listener, shown, address, first_password, _directory: embedded })
     }
 
@@ -312,7 +314,7 @@ async fn keep_certificate(app: App, config: Config, mut shown: Shown, showing: R
 }
 
 /// Takes the directory of an embedded database for this server alone. The lock goes with the process, however that ends.
-fn lock(directory: &Path) -> Result<File, ServeError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, ServeError> {
     let path = directory.join("server.lock");
     let failed = |source| ServeError::Directory { path: directory.to_owned(), source };
     // Never removed: a file of the same name would be another one.

@@ -103,6 +103,11 @@ impl Served {
         &self.transcript
     }
 
+    /// Waits until the server has ended.
+    pub(crate) fn wait(&mut self) {
+        self.process.wait().expect("the server is ours");
+    }
+
     /// Stops the server as the machine's end would, to be continued.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.process);

@@ -1,7 +1,7 @@
 //! A change: one transaction that leaves a row in the audit history.
 
 use super::{App, Call, Reason, Refusal};
-use crate::db::{Row, Statement, Tx};
+use crate::db::{Db, Row, Statement, Tx};
 use crate::domain::{Action, AuditId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,8 +32,7 @@ pub enum Begun<'c, T> {
 impl App {
     /// Begins a change.
     pub async fn begin<'c>(&self, call: &'c Call) -> Result<Change<'c>, Refusal> {
-        let tx = self.db.begin_change().await?;
-        Ok(Change { tx, call, now: self.clock.now(), audited: false, idempotency: None, wake: None })
+        Change::begin(&self.db, self.clock.now(), call).await
     }
 
     /// Begins a change that creates something, which is done once for each key that the caller chooses.
@@ -71,6 +70,14 @@ impl App {
             )
             .hint("Choose a new key for every new request.")),
         }
+    }
+}
+
+impl<'c> Change<'c> {
+    /// Begins a change of a database at this time.
+    pub(super) async fn begin(db: &Db, now: Time, call: &'c Call) -> Result<Change<'c>, Refusal> {
+        let tx = db.begin_change().await?;
+        Ok(Change { tx, call, now, audited: false, idempotency: None, wake: None })
     }
 }
 

@@ -21,6 +21,7 @@ mod permissions;
 mod places;
 mod rig;
 mod secret_key;
+mod starting;
 mod templates;
 mod tls;
 mod webhook;
