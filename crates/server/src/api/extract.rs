@@ -59,10 +59,11 @@ fn nobody(message: &str) -> Refusal {
         .hint("Log in, or send an API token: Authorization: Bearer lamina_…")
 }
 
-/// What the operation at this method and path does, as the document names it.
+/// What the operation at this method and path does, as the document names it. `HEAD` is answered as `GET` is.
 fn action(method: &Method, path: &str) -> Option<Action> {
     static ACTIONS: LazyLock<HashMap<(Method, String), Action>> = LazyLock::new(super::actions);
     let path = path.strip_prefix(super::ROOT)?;
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
     ACTIONS.get(&(method.clone(), path.to_owned())).copied()
 }
 

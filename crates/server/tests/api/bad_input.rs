@@ -1,5 +1,6 @@
 //! Requests that nobody should send.
 
+use crate::document::operations;
 use crate::rig::{Answer, PASSWORD, Rig, on_both_databases};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,6 +10,27 @@ on_both_databases! {
     a_page_of_another_site_gets_nowhere;
     what_is_not_there_is_said_to_be_not_there;
     answers_tell_browsers_to_be_careful;
+    whoever_asks_for_the_headers_alone_gets_them;
+}
+
+async fn whoever_asks_for_the_headers_alone_gets_them(rig: Rig) {
+    rig.become_administrator().await;
+    let mut asked = 0;
+    for (method, path, operation) in operations() {
+        if method != "get" {
+            continue;
+        }
+        asked += 1;
+        let path = path.replace("{id}", "0190c5f0-0000-7000-8000-000000000000").replace("{number}", "1");
+        let head = rig.ask(Method::HEAD, &path, Value::Null).await;
+        assert_eq!(head.body, Value::Null, "{operation}");
+        let get = rig.get(&path).await;
+        assert_eq!(head.status, get.status, "{operation}: {:#}", get.body);
+        assert!(head.status.as_u16() < 500, "{operation}: {}", head.status);
+        let strangers = rig.ask_as(&rig.stranger(), Method::HEAD, &path, Value::Null, &[]).await.status;
+        assert_eq!(strangers == 401, operation != "health", "{operation} as a stranger: {strangers}");
+    }
+    assert!(asked > 30, "the operations are found");
 }
 
 async fn a_body_that_is_not_as_it_should_be_is_refused_with_its_reason(rig: Rig) {
