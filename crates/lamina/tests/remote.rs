@@ -20,6 +20,7 @@ use bench::edit::noise;
 use served::{PASSWORD, Served};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use support::{assert_snapshot, describe, lamina};
@@ -301,6 +302,35 @@ fn who_may_read_the_servers_directory_gets_in_again() {
     let said = served.call("reset-password --dir").arg(served.file("lamina")).arg("ADMIN").ok().stdout;
     assert!(said.starts_with("One-time password of ADMIN, shown only now: "), "{said}");
     assert_snapshot("reset-password.txt", served.transcript());
+}
+
+#[test]
+fn what_the_engines_processes_store_is_out_of_reach_of_others_too() {
+    let mode = |path: &Path, mode: u32| {
+        fs::create_dir_all(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // A directory that somebody has made before, as everybody makes them.
+    let served = Served::start_in(|directory| mode(directory, 0o755));
+    let directory = served.file("lamina");
+    let is = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(is(&directory), 0o755);
+    assert!(directory.join("store/packs").is_dir(), "a process of the engine has made the store");
+    assert_eq!((is(&directory.join("store")), is(&directory.join("scratch"))), (0o700, 0o700));
+
+    // The same for a backup's store.
+    let passphrase = served.file("passphrase");
+    fs::write(&passphrase, "a passphrase of this test").unwrap();
+    let backup = served.file("backup");
+    mode(&backup.join("store"), 0o755);
+    let call = served.call("backup --passphrase-file").arg(&passphrase).arg("--dir").arg(&directory);
+    call.arg(&backup).ok();
+    assert_eq!(is(&backup.join("store")), 0o700);
+    let restored = served.file("restored");
+    mode(&restored.join("store"), 0o755);
+    let call = served.call("restore --passphrase-file").arg(&passphrase).arg("--dir").arg(&restored);
+    call.arg(&backup).ok();
+    assert_eq!((is(&restored), is(&restored.join("store"))), (0o755, 0o700));
 }
 
 /// Somebody who looks long enough at a task that never ends, because its server does not answer.

@@ -22,5 +22,5 @@ mod tls;
 
 pub use connectors::{LinkLocal, Registry};
 pub use reset::{ResetError, reset_password};
-pub use serve::{Config, EngineProcess, ServeError, Server};
+pub use serve::{Config, EngineProcess, ServeError, Server, make_private};
 pub use tls::{Authority, Tls, TlsError};

@@ -185,7 +185,7 @@ impl Server {
         }
         // For all that speaks TLS in this process; whoever comes second finds it done.
         _ = rustls::crypto::ring::default_provider().install_default();
-        make_private(&config.directory)
+        make_directory(&config.directory)
             .map_err(|source| ServeError::Directory { path: config.directory.clone(), source })?;
         let embedded = config.database.is_none().then(|| lock(&config.directory)).transpose()?;
         // Before anything is made that is said only once. Who connects now is answered when the server runs.
@@ -203,6 +203,10 @@ impl Server {
         let (now, directory) = (SystemClock.now(), &config.directory);
         let shown = tls::open(&config.tls, config.listen, directory, &db, &key, now).await?;
         let store = config.directory.join("store");
+        for private in [&store, &config.directory.join("scratch")] {
+            make_private(private)
+                .map_err(|source| ServeError::Directory { path: private.clone(), source })?;
+        }
         let engine: Arc<dyn Engine> = match &config.engine {
             EngineProcess::Worker(worker) => Arc::new(ProcessEngine::new(worker.clone(), store.clone())),
             EngineProcess::Server => Arc::new(OwnProcessEngine::new(store.clone())),
@@ -259,8 +263,12 @@ impl Server {
             None => server.serve(service(Scheme::Http)).await,
             Some(shown) => {
                 let showing = RustlsConfig::from_config(Arc::clone(&shown.config));
-                let renewing =
-                    tokio::spawn(keep_certificate(self.app.clone(), self.config, shown, showing.clone()));
+                let renewing = tokio::spawn(keep_certificate(
+                    self.app.clone(),
+                    self.config.clone(),
+                    shown,
+                    showing.clone(),
+                ));
                 let server = server.acceptor(RustlsAcceptor::new(showing));
                 let served = server.serve(service(Scheme::Https)).await;
                 renewing.abort();
@@ -351,7 +359,23 @@ async fn tell_events(app: App) {
 }
 
 /// Makes a directory that only its owner can enter; one that exists stays as it is.
-fn make_private(path: &Path) -> std::io::Result<()> {
+fn make_directory(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes a directory that only its owner can enter, also where there was one that others could. The files in it are out
+/// of their reach then, whoever makes them: the server or a process of the engine.
+///
+/// The process's own mask for new files would not do. It would hold for what is written to a directory that is a file
+/// share as well, and platforms have to read that.
+pub fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    make_directory(path)?;
+    let mut permissions = std::fs::metadata(path)?.permissions();
+    if permissions.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    permissions.set_mode(0o700);
+    std::fs::set_permissions(path, permissions)
 }

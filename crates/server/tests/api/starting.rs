@@ -5,10 +5,13 @@ use operation::Explain;
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{Config, Server, reset_password};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 on_both_databases! {
     a_start_that_cannot_listen_keeps_the_first_password_for_the_next_one;
     who_has_the_servers_directory_gets_in_again;
+    contents_of_disks_are_the_servers_alone_whatever_the_directory_was;
 }
 
 async fn a_start_that_cannot_listen_keeps_the_first_password_for_the_next_one(rig: Rig) {
@@ -64,4 +67,21 @@ async fn who_has_the_servers_directory_gets_in_again(mut rig: Rig) {
     assert_eq!(entry["actor"], "lamina reset-password", "{entry}");
     assert_eq!(entry["object_name"], "admin");
     assert_eq!(entry["detail"], json!({ "enabled": true, "withdrawn_tokens": 1 }));
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+async fn contents_of_disks_are_the_servers_alone_whatever_the_directory_was(mut rig: Rig) {
+    rig.stop().await;
+    let directory = rig.config.directory.clone();
+    for part in [directory.join("store"), directory.join("scratch"), directory.clone()] {
+        std::fs::set_permissions(part, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    rig.start_again().await;
+    assert_eq!(mode(&directory), 0o755, "it may hold something else");
+    for part in ["store", "scratch"] {
+        assert_eq!(mode(&directory.join(part)), 0o700, "{part}");
+    }
 }
