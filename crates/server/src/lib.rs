@@ -11,6 +11,7 @@
 pub mod api;
 pub mod app;
 pub mod backup;
+mod connections;
 pub mod db;
 pub mod domain;
 pub mod identity;
@@ -20,6 +21,7 @@ mod serve;
 pub mod tasks;
 mod tls;
 
+pub use connections::Connections;
 pub use connectors::{LinkLocal, Registry};
 pub use reset::{ResetError, reset_password};
 pub use serve::{Config, EngineProcess, ServeError, Server, make_private};

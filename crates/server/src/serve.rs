@@ -3,6 +3,7 @@
 use crate::api::{self, Scheme};
 use crate::app::engine::{Engine, OwnProcessEngine, ProcessEngine, blocking, prepare_store};
 use crate::app::{App, Refusal, secret_key};
+use crate::connections::Connections;
 use crate::db::{Db, DbError};
 use crate::domain::time::{Clock, SystemClock};
 use crate::secrets::KeyError;
@@ -10,6 +11,7 @@ use crate::tasks::{Conduct, free_tasks};
 use crate::tls::{self, Authority, Shown, Tls, TlsError};
 use axum::Extension;
 use axum_server::Handle;
+use axum_server::accept::DefaultAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use connectors::Registry;
 use operation::{Explain, Failure};
@@ -45,6 +47,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it shows to those who connect.
     pub tls: Tls,
+    /// How many may be connected, and how long they may take to ask.
+    pub connections: Connections,
     /// Who carries out engine jobs.
     pub engine: EngineProcess,
     /// The database's URL; without one the embedded database in [`directory`](Config::directory).
@@ -255,12 +259,16 @@ impl Server {
         let stopping = CancellationToken::new();
         let tasks = tokio::spawn(self.app.runner(self.config.tasks.clone()).run(stopping.clone()));
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Stopped)?.handle(handle);
+        let connections = self.config.connections;
         let service = |scheme| {
             let router = api::router(self.app.clone()).layer(Extension(scheme));
             router.into_make_service_with_connect_info::<SocketAddr>()
         };
         let served = match self.shown {
-            None => server.serve(service(Scheme::Http)).await,
+            None => {
+                let server = connections.keep(server, DefaultAcceptor::new());
+                server.serve(service(Scheme::Http)).await
+            }
             Some(shown) => {
                 let showing = RustlsConfig::from_config(Arc::clone(&shown.config));
                 let renewing = tokio::spawn(keep_certificate(
@@ -269,7 +277,7 @@ impl Server {
                     shown,
                     showing.clone(),
                 ));
-                let server = server.acceptor(RustlsAcceptor::new(showing));
+                let server = connections.keep(server, RustlsAcceptor::new(showing));
                 let served = server.serve(service(Scheme::Https)).await;
                 renewing.abort();
                 served

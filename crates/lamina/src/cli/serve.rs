@@ -5,7 +5,7 @@ use crate::printer::Printer;
 use clap::{Args, ValueEnum};
 use operation::Failure;
 use server::tasks::Conduct;
-use server::{Config, EngineProcess, LinkLocal, Registry, ServeError, Server, Tls};
+use server::{Config, Connections, EngineProcess, LinkLocal, Registry, ServeError, Server, Tls};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,6 +70,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
         directory: args.dir,
         listen: args.listen,
         tls,
+        connections: Connections::of_this_process(),
         database: args.database,
         // Set by systemd for a service that has credentials.
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),

@@ -6,6 +6,7 @@ mod assignments;
 mod audit;
 mod backup;
 mod bad_input;
+mod connections;
 mod database;
 mod doctor;
 mod document;
