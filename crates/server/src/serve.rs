@@ -1,6 +1,6 @@
 //! Starting and stopping the server.
 
-use crate::api::{self, Scheme};
+use crate::api::{self, Front, Scheme};
 use crate::app::engine::{Engine, OwnProcessEngine, ProcessEngine, blocking, prepare_store};
 use crate::app::{App, Refusal, secret_key};
 use crate::connections::Connections;
@@ -47,6 +47,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it shows to those who connect.
     pub tls: Tls,
+    /// A proxy on this machine says who asks, and whether they speak TLS with it.
+    pub behind_proxy: bool,
     /// How many may be connected, and how long they may take to ask.
     pub connections: Connections,
     /// Who carries out engine jobs.
@@ -261,7 +263,8 @@ impl Server {
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Stopped)?.handle(handle);
         let connections = self.config.connections;
         let service = |scheme| {
-            let router = api::router(self.app.clone()).layer(Extension(scheme));
+            let front = Front { scheme, behind_proxy: self.config.behind_proxy };
+            let router = api::router(self.app.clone()).layer(Extension(front));
             router.into_make_service_with_connect_info::<SocketAddr>()
         };
         let served = match self.shown {

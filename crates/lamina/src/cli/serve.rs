@@ -41,6 +41,9 @@ pub(super) struct ServeArgs {
     /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "LAMINA_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// A proxy on this machine says who asks (X-Forwarded-For) and whether by TLS (X-Forwarded-Proto)
+    #[arg(long)]
+    behind_proxy: bool,
     /// Let SMB shares and the webhook lead to link-local addresses and metadata services of clouds, too
     #[arg(long)]
     allow_link_local: bool,
@@ -70,6 +73,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
         directory: args.dir,
         listen: args.listen,
         tls,
+        behind_proxy: args.behind_proxy,
         connections: Connections::of_this_process(),
         database: args.database,
         // Set by systemd for a service that has credentials.

@@ -1,19 +1,19 @@
 //! What handlers take: who asks, a checked body, the state of an object that the caller looked at.
 
 use super::answer::request_id;
+use super::origin::address;
 use crate::app::{App, Call, Reason, Refusal};
 use crate::domain::{Action, Invalid};
 use crate::identity::Secret;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -25,14 +25,6 @@ const LONGEST_COMMENT: usize = 1000;
 /// Who asks; refused when nobody.
 #[derive(Debug)]
 pub(super) struct Caller(pub(super) Call);
-
-/// The network address of the caller.
-pub(super) fn address(parts: &Parts) -> String {
-    parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(|| "-".to_owned(), |ConnectInfo(address)| address.ip().to_canonical().to_string())
-}
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
     headers
@@ -263,7 +255,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Filter<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Filter<T>, Refusal> {
         // Whatever cannot be read in this form either is refused below.
         if let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            && let Some((name, _)) = pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'))
+            && let Some((name, _)) =
+                pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'))
         {
             return Err(nul(&name.replace('\0', "?")).into());
         }

@@ -17,6 +17,7 @@ mod images;
 mod layer_folders;
 mod layers;
 mod making;
+mod origin;
 mod sessions;
 mod settings;
 mod tasks;
@@ -27,7 +28,7 @@ mod versions;
 mod webhook;
 
 pub use answer::ErrorBody;
-pub(crate) use sessions::Scheme;
+pub(crate) use origin::{Front, Scheme};
 
 use crate::app::App;
 use crate::domain::Action;

@@ -1,6 +1,7 @@
 //! Logging in and out, and oneself.
 
-use super::extract::{Body, COOKIE, Caller, Filter, address};
+use super::extract::{Body, COOKIE, Caller, Filter};
+use super::origin::{address, is_secret};
 use crate::app::list::Page;
 use crate::app::sessions::{Credentials, Me, PasswordChange, SessionFilter, SessionView};
 use crate::app::{App, Refusal};
@@ -10,23 +11,6 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
 
-/// What the caller's connection speaks. Without one, as behind a test's own listener, it is plain HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    /// As it is at the beginning of a URL.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-}
-
 /// What a session's cookie has beside its value.
 #[derive(Debug)]
 pub(super) struct CookieRules(&'static str);
@@ -35,10 +19,7 @@ impl FromRequestParts<App> for CookieRules {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<CookieRules, Refusal> {
-        // A proxy that speaks TLS for the server says so. One who lies about it only keeps the cookie from plain HTTP.
-        let proxied = parts.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
-        let secure = proxied || parts.extensions.get::<Scheme>() == Some(&Scheme::Https);
-        Ok(CookieRules(if secure {
+        Ok(CookieRules(if is_secret(parts) {
             "Path=/; HttpOnly; SameSite=Strict; Secure"
         } else {
             "Path=/; HttpOnly; SameSite=Strict"

@@ -109,6 +109,24 @@ impl Change<'_> {
         object: Object<'_>,
         detail: &impl Serialize,
     ) -> Result<(), Refusal> {
+        self.write_audit(action.name(), object, detail).await
+    }
+
+    /// Writes into the audit history that log-ins failed, which is no action: nothing was done.
+    pub(super) async fn audit_failed_log_in(
+        &mut self,
+        object: Object<'_>,
+        detail: &impl Serialize,
+    ) -> Result<(), Refusal> {
+        self.write_audit("log_in_failed", object, detail).await
+    }
+
+    async fn write_audit(
+        &mut self,
+        what: &str,
+        object: Object<'_>,
+        detail: &impl Serialize,
+    ) -> Result<(), Refusal> {
         let detail = serde_json::to_string(detail).map_err(Refusal::internal)?;
         let actor = &self.call.actor;
         let statement = Statement::new(
@@ -121,7 +139,7 @@ impl Change<'_> {
         .bind(actor.name.as_str())
         .bind(self.call.address.as_str())
         .bind(self.call.request.as_deref())
-        .bind(action.name())
+        .bind(what)
         .bind(object.kind)
         .bind(object.id)
         .bind(object.name)

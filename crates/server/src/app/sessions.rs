@@ -1,11 +1,12 @@
-//! Logging in and out, one's own password and sessions.
+//! Logging in and out, one's own password, and sessions.
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::role_grants::roles_of;
+use super::throttle::Subject;
 use super::users::end_sessions;
 use super::{Actor, App, Call, Object, Proof, Reason, Refusal};
 use crate::db::{Row, Statement};
-use crate::domain::{Action, Invalid, Role, Roles, Time, UserId};
+use crate::domain::{Action, Invalid, Role, Roles, SessionId, Time, UserId};
 use crate::identity::{Secret, check_strength};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ pub struct PasswordChange {
     pub new: String,
 }
 
-/// A session of one's own.
+/// A session.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
     /// Whether it is the one that asks.
@@ -74,8 +75,8 @@ pub struct SessionFilter {
 }
 
 const LISTING: Listing = Listing {
-    select: "SELECT secret_digest, address, created_at, seen_at FROM sessions",
-    id: "secret_digest",
+    select: "SELECT id, secret_digest, address, created_at, seen_at FROM sessions",
+    id: "id",
     sorts: &[
         Sort { name: "created_at", column: "created_at", number: true },
         Sort { name: "seen_at", column: "seen_at", number: true },
@@ -90,8 +91,7 @@ impl App {
     /// Logs in and gives the session's secret, which only the caller ever has.
     pub async fn log_in(&self, address: &str, credentials: &Credentials) -> Result<(Secret, Me), Refusal> {
         let key = crate::domain::name::key(&credentials.name);
-        let subjects = [format!("name {key}"), format!("address {address}")];
-        self.refuse_hurried(&subjects).await?;
+        let tried = self.begin_try(Subject::of_log_in(&key, address)).await?;
         let statement = Statement::new(
             "SELECT id, name, password_hash, must_change, disabled FROM users WHERE name_key = $1",
         )
@@ -102,8 +102,10 @@ impl App {
             _ => None,
         };
         let known = self.passwords.verify(&credentials.password, hash).await?;
-        let Some(row) = row.filter(|_| known) else {
-            self.log_in_failed(&subjects).await?;
+        let Some(row) = row.as_ref().filter(|_| known) else {
+            let user = row.map(|row| Ok::<_, Refusal>((row.text("id")?, row.text("name")?))).transpose()?;
+            let user = user.as_ref().map(|(id, name)| (id.as_str(), name.as_str()));
+            self.log_in_failed(&tried, address, user).await?;
             tracing::info!(address, "a log-in failed");
             // The same words for an unknown name, a wrong password and a disabled user: names are not to be found out.
             return Err(Refusal::new(
@@ -113,20 +115,22 @@ impl App {
             )
             .hint("Check both; an administrator can give you a one-time password."));
         };
-        self.log_in_succeeded(&subjects[0]).await?;
-        let actor = self.actor(&row, Proof::Session, None).await?;
+        self.try_succeeded(&tried).await?;
+        let actor = self.actor(row, Proof::Session, None).await?;
         let secret = Secret::new("");
         let now = self.clock.now();
         let call = Call { actor, address: address.to_owned(), ..Call::of_server("") };
         let mut change = self.begin(&call).await?;
         let user = row.text("id")?;
         let statement = Statement::new(
-            "INSERT INTO sessions (secret_digest, user_id, address, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)",
+            "INSERT INTO sessions (secret_digest, user_id, address, created_at, seen_at, id) \
+             VALUES ($1, $2, $3, $4, $4, $5)",
         )
         .bind(secret.digest())
         .bind(user.as_str())
         .bind(address)
-        .bind(now.millis());
+        .bind(now.millis())
+        .bind(SessionId::new().to_string());
         change.execute(statement).await?;
         let object = Object { kind: "user", id: &user, name: &call.actor.name };
         change.audit(Action::LogIn, object, &serde_json::json!({})).await?;
@@ -222,21 +226,19 @@ impl App {
             .hint("Log in first."));
         }
         check_strength("new", &wanted.new, &call.actor.name)?;
-        let subjects = [format!("password {user}")];
-        self.refuse_hurried(&subjects).await?;
+        let tried = self.begin_try(Subject::of_password(call.user()?, &call.actor.name)).await?;
         let row = self
             .db
             .optional(Statement::new("SELECT password_hash FROM users WHERE id = $1").bind(user.as_str()))
             .await?;
         let hash = row.map(|row| row.text("password_hash")).transpose()?;
         if !self.passwords.verify(&wanted.current, hash).await? {
-            self.log_in_failed(&subjects).await?;
             return Err(Invalid::field("current", "password-wrong", "This is not your password.").into());
         }
         if wanted.current == wanted.new {
             return Err(Invalid::field("new", "password-same", "The new password is the old one.").into());
         }
-        self.log_in_succeeded(&subjects[0]).await?;
+        self.try_succeeded(&tried).await?;
         let hash = self.passwords.hash(&wanted.new).await?;
         let mut change = self.begin(call).await?;
         change

@@ -2,6 +2,7 @@
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::role_grants::USER_ROLES;
+use super::throttle::forget_failures;
 use super::{App, Begun, Call, Change, Object, Reason, Refusal};
 use crate::db::{Db, Row, Statement};
 use crate::domain::name::Name;
@@ -352,6 +353,7 @@ async fn give_password(
     .bind(disabled);
     change.execute(statement).await?;
     end_sessions(change, user.id).await?;
+    forget_failures(change, &user.name).await?;
     let tokens = Statement::new("DELETE FROM tokens WHERE user_id = $1").bind(id.as_str());
     let withdrawn = change.execute(tokens).await?;
     let detail = serde_json::json!({ "enabled": user.disabled && !disabled, "withdrawn_tokens": withdrawn });

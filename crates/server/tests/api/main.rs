@@ -11,6 +11,7 @@ mod database;
 mod doctor;
 mod document;
 mod fixture;
+mod guessing;
 mod housekeeping;
 mod icons;
 mod identity;

@@ -105,6 +105,7 @@ impl Rig {
             directory: directory.path().join("lamina"),
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Off,
+            behind_proxy: false,
             connections: Connections { most: 200, headers: Duration::from_secs(20) },
             database,
             engine: EngineProcess::Server,
