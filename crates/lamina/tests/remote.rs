@@ -265,6 +265,7 @@ fn who_may_what() {
         || lamina("").env("XDG_CONFIG_HOME", &nobody).env("LAMINA_URL", &url).env("LAMINA_TOKEN", secret);
     with().words("os list").ok();
     assert_eq!(with().words("user create eve").run().status, 5);
+    served.run("user withdraw-token admin cd --yes", 4);
     served.run("token delete ci --yes", 0);
     assert_eq!(with().words("os list").run().status, 5);
 
@@ -282,10 +283,32 @@ fn who_may_what() {
     let changed = format!("analytical engine\n{PASSWORD} of hers\n");
     ada().words("user change-password --password-stdin").input(&changed).ok();
     assert_eq!(ada().words("user change-password --password-stdin").input(&changed).run().status, 5);
+    // She has left a session open somewhere, and a token for this machine.
+    let open = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    open.block_on(session(&served.url, "ada", &format!("{PASSWORD} of hers")));
+    let own = format!("{PASSWORD} of hers");
+    ada().words("token create extra --password-stdin").input(&own).ok();
+    served.run("user withdraw-token ada EXTRA --yes", 0);
+    let tokens = served.call("user tokens ada").ok().stdout;
+    assert!(tokens.contains("lamina on "), "{tokens}");
+    let sessions = served.call("user sessions ada --json").ok().json();
+    let session = sessions["items"][0]["id"].as_str().unwrap();
+    served.run(&format!("user end-session --user ada {session} --yes"), 0);
+    served.run(&format!("user end-session {session} --yes"), 4);
+    served.run("user sessions ada", 0);
+    let reset = served.call("user reset-password ada --yes --json").ok().json();
+    assert_eq!(reset["withdrawn_tokens"], 1, "{reset}");
+    served.run("user tokens ada", 0);
     served.run("user delete ada --yes", 0);
     let refused = ada().words("os list").run();
     assert_eq!(refused.status, 5, "{}", refused.stderr);
     assert_snapshot("remote-users.txt", served.transcript());
+}
+
+/// Begins a session that nobody ends.
+async fn session(url: &str, name: &str, password: &str) {
+    let place = client::Place { url: url.to_owned(), authority: None };
+    client::Api::new(&place, &client::Proof::Nobody, None).unwrap().log_in_as(name, password).await.unwrap();
 }
 
 #[test]

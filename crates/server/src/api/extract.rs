@@ -226,22 +226,22 @@ impl<I: FromStr> FromRequestParts<App> for At<I> {
     }
 }
 
-/// Parameters of a path with an identifier and a number below it.
+/// Parameters of a path with an identifier and something below it.
 #[derive(Debug)]
-pub(super) struct AtNumber<I>(pub(super) I, pub(super) i64);
+pub(super) struct AtBelow<I, B>(pub(super) I, pub(super) B);
 
-impl<I: FromStr> FromRequestParts<App> for AtNumber<I> {
+impl<I: FromStr, B: FromStr> FromRequestParts<App> for AtBelow<I, B> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AtNumber<I>, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AtBelow<I, B>, Refusal> {
         let found: Result<Path<(String, String)>, PathRejection> = Path::from_request_parts(parts, app).await;
-        let Path((id, number)) = found.map_err(|_| Refusal::missing("object", "at this path"))?;
-        if id.contains('\0') {
+        let Path((id, below)) = found.map_err(|_| Refusal::missing("object", "at this path"))?;
+        if id.contains('\0') || below.contains('\0') {
             return Err(nul("id").into());
         }
         let id = id.parse().map_err(|_| Refusal::missing("object", id.as_str()))?;
-        let number = number.parse().map_err(|_| Refusal::missing("number", number.as_str()))?;
-        Ok(AtNumber(id, number))
+        let below = below.parse().map_err(|_| Refusal::missing("object", below.as_str()))?;
+        Ok(AtBelow(id, below))
     }
 }
 

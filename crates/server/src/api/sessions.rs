@@ -1,10 +1,11 @@
-//! Logging in and out, and oneself.
+//! Logging in and out, oneself, and sessions.
 
-use super::extract::{Body, COOKIE, Caller, Filter};
+use super::extract::{At, AtBelow, Body, COOKIE, Caller, Filter};
 use super::origin::{address, is_secret};
 use crate::app::list::Page;
 use crate::app::sessions::{Credentials, Me, PasswordChange, SessionFilter, SessionView};
 use crate::app::{App, Refusal};
+use crate::domain::{SessionId, UserId};
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -97,4 +98,43 @@ pub(super) async fn list_sessions(
     Filter(filter): Filter<SessionFilter>,
 ) -> Result<Json<Page<SessionView>>, Refusal> {
     app.sessions(&call, &filter).await.map(Json)
+}
+
+/// End one of one's sessions.
+#[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "end_session", tag = "session",
+    params(("id" = String, Path, description = "The session.")), responses((status = 204)))]
+pub(super) async fn end_session(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(id): At<SessionId>,
+) -> Result<StatusCode, Refusal> {
+    app.end_session(&call, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List the sessions of a user.
+#[utoipa::path(get, path = "/users/{id}/sessions", operation_id = "list_user_sessions", tag = "users",
+    params(("id" = String, Path, description = "The user."), SessionFilter),
+    responses((status = 200, body = Page<SessionView>)))]
+pub(super) async fn list_user_sessions(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(user): At<UserId>,
+    Filter(filter): Filter<SessionFilter>,
+) -> Result<Json<Page<SessionView>>, Refusal> {
+    app.user_sessions(&call, user, &filter).await.map(Json)
+}
+
+/// End a session of a user.
+#[utoipa::path(delete, path = "/users/{id}/sessions/{session}", operation_id = "end_user_session", tag = "users",
+    params(("id" = String, Path, description = "The user."),
+        ("session" = String, Path, description = "The session.")),
+    responses((status = 204)))]
+pub(super) async fn end_user_session(
+    State(app): State<App>,
+    Caller(call): Caller,
+    AtBelow(user, id): AtBelow<UserId, SessionId>,
+) -> Result<StatusCode, Refusal> {
+    app.end_user_session(&call, user, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -48,6 +48,8 @@ pub struct PasswordChange {
 /// A session.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
+    /// Its identifier, which is no secret.
+    pub id: SessionId,
     /// Whether it is the one that asks.
     pub current: bool,
     /// The network address from which it was begun.
@@ -269,8 +271,29 @@ impl App {
     /// One's own sessions.
     pub async fn sessions(&self, call: &Call, filter: &SessionFilter) -> Result<Page<SessionView>, Refusal> {
         call.may(Action::ListSessions)?;
+        self.sessions_of(call, call.user()?, filter).await
+    }
+
+    /// The sessions of a user.
+    pub async fn user_sessions(
+        &self,
+        call: &Call,
+        user: UserId,
+        filter: &SessionFilter,
+    ) -> Result<Page<SessionView>, Refusal> {
+        call.may(Action::ListUserSessions)?;
+        self.name_of(user).await?;
+        self.sessions_of(call, user, filter).await
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        user: UserId,
+        filter: &SessionFilter,
+    ) -> Result<Page<SessionView>, Refusal> {
         let mut conditions = Conditions::new();
-        conditions.add("user_id = ?", call.user()?.to_string());
+        conditions.add("user_id = ?", user.to_string());
         if let Some(address) = &filter.address {
             conditions.add("address = ?", address.as_str());
         }
@@ -279,12 +302,47 @@ impl App {
         let (statement, asked) = LISTING.page(&page, conditions)?;
         asked.answer(self.db.all(statement).await?, |row| {
             Ok(SessionView {
+                id: super::id(row, "id")?,
                 current: call.session.as_deref() == Some(row.text("secret_digest")?.as_str()),
                 address: row.text("address")?,
                 created_at: Time::from_millis(row.integer("created_at")?),
                 seen_at: Time::from_millis(row.integer("seen_at")?),
             })
         })
+    }
+
+    /// Ends one of one's sessions.
+    pub async fn end_session(&self, call: &Call, id: SessionId) -> Result<(), Refusal> {
+        call.may(Action::EndSession)?;
+        call.refuse_limited_token(None)?;
+        self.end_session_of(call, Action::EndSession, call.user()?, id).await
+    }
+
+    /// Ends a session of a user.
+    pub async fn end_user_session(&self, call: &Call, user: UserId, id: SessionId) -> Result<(), Refusal> {
+        call.may(Action::EndUserSession)?;
+        self.end_session_of(call, Action::EndUserSession, user, id).await
+    }
+
+    async fn end_session_of(
+        &self,
+        call: &Call,
+        action: Action,
+        user: UserId,
+        id: SessionId,
+    ) -> Result<(), Refusal> {
+        let name = self.name_of(user).await?;
+        let mut change = self.begin(call).await?;
+        let statement = Statement::new("SELECT address FROM sessions WHERE id = $1 AND user_id = $2")
+            .bind(id.to_string())
+            .bind(user.to_string());
+        let row = change.optional(statement).await?.ok_or_else(|| Refusal::missing("session", id))?;
+        change.execute(Statement::new("DELETE FROM sessions WHERE id = $1").bind(id.to_string())).await?;
+        let user = user.to_string();
+        let object = Object { kind: "user", id: &user, name: &name };
+        let detail = serde_json::json!({ "session": id, "address": row.text("address")? });
+        change.audit(action, object, &detail).await?;
+        change.commit().await
     }
 }
 

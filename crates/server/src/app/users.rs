@@ -82,6 +82,8 @@ pub struct UserChange {
 pub struct OneTimePassword {
     /// The password. It has to be changed at the next log-in.
     pub one_time_password: String,
+    /// How many API tokens of the user were withdrawn with the old password.
+    pub withdrawn_tokens: u64,
 }
 
 /// Which users.
@@ -277,16 +279,22 @@ impl App {
         change.commit().await
     }
 
-    /// Gives a user a one-time password and ends its sessions.
+    /// Gives a user a one-time password, ends its sessions and withdraws its API tokens.
     pub async fn reset_password(&self, call: &Call, id: UserId) -> Result<OneTimePassword, Refusal> {
         call.may(Action::ResetPassword)?;
         let password = one_time_password();
         let hash = self.passwords.hash(&password).await?;
         let mut change = self.begin(call).await?;
         let user = look(&mut change, id, None).await?;
-        give_password(&mut change, &user, hash, user.disabled).await?;
+        let withdrawn_tokens = give_password(&mut change, &user, hash, user.disabled).await?;
         change.commit().await?;
-        Ok(OneTimePassword { one_time_password: password })
+        Ok(OneTimePassword { one_time_password: password, withdrawn_tokens })
+    }
+
+    /// The name of a user.
+    pub(super) async fn name_of(&self, id: UserId) -> Result<String, Refusal> {
+        let row = self.db.optional(one(id)).await?.ok_or_else(|| Refusal::missing("user", id))?;
+        Ok(row.text("name")?)
     }
 
     /// Makes the first administrator where there is no user at all; gives its one-time password then.
@@ -325,8 +333,8 @@ pub(crate) async fn reset_without_a_server(
     let mut call = Call::of_server("");
     "lamina reset-password".clone_into(&mut call.actor.name);
     let mut change = Change::begin(db, SystemClock.now(), &call).await?;
-    let statement = Statement::new("SELECT id FROM users WHERE name_key = $1")
-        .bind(crate::domain::name::key(name));
+    let statement =
+        Statement::new("SELECT id FROM users WHERE name_key = $1").bind(crate::domain::name::key(name));
     let row = change.optional(statement).await?.ok_or_else(|| Refusal::missing("user", name))?;
     let user = look(&mut change, super::id(&row, "id")?, None).await?;
     give_password(&mut change, &user, hash, false).await?;

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod bad_input;
 mod connections;
+mod credentials;
 mod database;
 mod doctor;
 mod document;
