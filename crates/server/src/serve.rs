@@ -49,7 +49,7 @@ pub struct Config {
     pub tls: Tls,
     /// A proxy on this machine says who asks, and whether they speak TLS with it.
     pub behind_proxy: bool,
-    /// How many may be connected, and how long they may take to ask.
+    /// How many may be connected, and how long the server waits for them.
     pub connections: Connections,
     /// Who carries out engine jobs.
     pub engine: EngineProcess,

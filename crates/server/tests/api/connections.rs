@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long headers may take in these tests.
-const HEADERS: Duration = Duration::from_secs(2);
+/// How long the server waits in these tests.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 async fn with(most: usize, test: impl AsyncFnOnce(Rig)) {
     crate::rig::run_with(Kind::Sqlite, "connections", async |mut rig| {
-        rig.restart_with(|config| config.connections = Connections { most, headers: HEADERS }).await;
+        rig.restart_with(|config| config.connections = Connections { most, patience: PATIENCE }).await;
         test(rig).await;
     })
     .await;
@@ -20,7 +20,7 @@ async fn with(most: usize, test: impl AsyncFnOnce(Rig)) {
 /// Waits until the server closes the connection, and gives what it said before.
 async fn closed(mut stream: TcpStream) -> String {
     let mut said = Vec::new();
-    let read = tokio::time::timeout(HEADERS * 5, stream.read_to_end(&mut said)).await;
+    let read = tokio::time::timeout(PATIENCE * 5, stream.read_to_end(&mut said)).await;
     // A connection that is cut is closed as well.
     _ = read.expect("the server closes what says nothing");
     String::from_utf8(said).unwrap()
@@ -39,7 +39,7 @@ async fn who_says_nothing_or_too_little_is_closed_in_time() {
         let dripping = tokio::spawn(async move {
             _ = writing.write_all(b"GET /api/v1/health HTTP/1.1\r\nX: ").await;
             while writing.write_all(b"x").await.is_ok() {
-                tokio::time::sleep(HEADERS / 8).await;
+                tokio::time::sleep(PATIENCE / 8).await;
             }
         });
         let began = Instant::now();
@@ -47,9 +47,9 @@ async fn who_says_nothing_or_too_little_is_closed_in_time() {
         assert!(silent.is_empty() || silent.starts_with("HTTP/1.1 408"), "{silent}");
         assert!(half.is_empty() || half.starts_with("HTTP/1.1 408"), "{half}");
         assert!(kept.starts_with("HTTP/1.1 200"), "{kept}");
-        let end = tokio::time::timeout(HEADERS * 5, reading.read_to_end(&mut Vec::new())).await;
+        let end = tokio::time::timeout(PATIENCE * 5, reading.read_to_end(&mut Vec::new())).await;
         assert!(end.is_ok(), "a header that comes letter by letter takes no longer than others");
-        assert!(began.elapsed() >= HEADERS / 2, "they had their time");
+        assert!(began.elapsed() >= PATIENCE / 2, "they had their time");
         dripping.abort();
         rig.get("/health").await.ok();
     })
@@ -64,15 +64,33 @@ async fn who_comes_when_all_places_are_taken_is_refused_and_comes_in_later() {
             silent.push(TcpStream::connect(rig.address).await.unwrap());
         }
         // Those are accepted in turn; whoever is too many is told so at once.
-        tokio::time::sleep(HEADERS / 8).await;
+        tokio::time::sleep(PATIENCE / 8).await;
         let began = Instant::now();
         assert_eq!(closed(TcpStream::connect(rig.address).await.unwrap()).await, "");
-        assert!(began.elapsed() < HEADERS / 2, "{:?}", began.elapsed());
+        assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
         rig.stranger().get(rig.url("/health")).send().await.expect_err("there is no place");
         for stream in silent {
             closed(stream).await;
         }
         rig.get("/health").await.ok();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_nothing_of_the_answers_gives_the_place_back_in_time() {
+    with(1, async |rig| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut greedy = socket.connect(rig.address).await.unwrap();
+        // More than all buffers on the way hold.
+        let request = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+        greedy.write_all(&request.repeat(100)).await.unwrap();
+        tokio::time::sleep(PATIENCE / 2).await;
+        rig.stranger().get(rig.url("/health")).send().await.expect_err("the place is taken");
+        tokio::time::sleep(PATIENCE * 2).await;
+        rig.get("/health").await.ok();
+        drop(greedy);
     })
     .await;
 }

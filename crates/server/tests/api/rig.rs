@@ -106,7 +106,7 @@ impl Rig {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Off,
             behind_proxy: false,
-            connections: Connections { most: 200, headers: Duration::from_secs(20) },
+            connections: Connections { most: 200, patience: Duration::from_secs(20) },
             database,
             engine: EngineProcess::Server,
             credentials: None,
