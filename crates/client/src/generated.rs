@@ -135,7 +135,7 @@ pub mod types {
     ///One thing that was done.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct AuditEntry {
-        ///What was done: the operation's name.
+        ///What was done: the operation's name. `log_in_failed` when guessing began to be slowed down.
         pub action: ::std::string::String,
         ///Their name at that time.
         pub actor: ::std::string::String,
@@ -3067,6 +3067,8 @@ belong to and that is not here comes with them, if the folder has it.*/
     pub struct OneTimePassword {
         ///The password. It has to be changed at the next log-in.
         pub one_time_password: ::std::string::String,
+        ///How many API tokens of the user were withdrawn with the old password.
+        pub withdrawn_tokens: i64,
     }
     impl OneTimePassword {
         pub fn builder() -> builder::OneTimePassword {
@@ -3739,7 +3741,48 @@ belong to and that is not here comes with them, if the folder has it.*/
             value.parse()
         }
     }
-    ///A session of one's own.
+    ///Identifiers sort by when they were made.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    #[serde(transparent)]
+    pub struct SessionId(pub ::std::string::String);
+    impl ::std::ops::Deref for SessionId {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<SessionId> for ::std::string::String {
+        fn from(value: SessionId) -> Self {
+            value.0
+        }
+    }
+    impl ::std::convert::From<::std::string::String> for SessionId {
+        fn from(value: ::std::string::String) -> Self {
+            Self(value)
+        }
+    }
+    impl ::std::fmt::Display for SessionId {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+    impl ::std::str::FromStr for SessionId {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            Ok(Self(value.to_string()))
+        }
+    }
+    ///A session.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct SessionView {
         ///The network address from which it was begun.
@@ -3748,6 +3791,8 @@ belong to and that is not here comes with them, if the folder has it.*/
         pub created_at: Time,
         ///Whether it is the one that asks.
         pub current: bool,
+        ///Its identifier, which is no secret.
+        pub id: SessionId,
         ///When it was last used, to the minute.
         pub seen_at: Time,
     }
@@ -11958,12 +12003,16 @@ Revisions keep it with the names of that time, so that they can be read when a l
                 ::std::string::String,
                 ::std::string::String,
             >,
+            withdrawn_tokens: ::std::result::Result<i64, ::std::string::String>,
         }
         impl ::std::default::Default for OneTimePassword {
             fn default() -> Self {
                 Self {
                     one_time_password: Err(
                         "no value supplied for one_time_password".to_string(),
+                    ),
+                    withdrawn_tokens: Err(
+                        "no value supplied for withdrawn_tokens".to_string(),
                     ),
                 }
             }
@@ -11983,6 +12032,20 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     });
                 self
             }
+            pub fn withdrawn_tokens<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<i64>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.withdrawn_tokens = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!(
+                            "error converting supplied value for withdrawn_tokens: {e}"
+                        )
+                    });
+                self
+            }
         }
         impl ::std::convert::TryFrom<OneTimePassword> for super::OneTimePassword {
             type Error = super::error::ConversionError;
@@ -11991,6 +12054,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
             ) -> ::std::result::Result<Self, super::error::ConversionError> {
                 Ok(Self {
                     one_time_password: value.one_time_password?,
+                    withdrawn_tokens: value.withdrawn_tokens?,
                 })
             }
         }
@@ -11998,6 +12062,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
             fn from(value: super::OneTimePassword) -> Self {
                 Self {
                     one_time_password: Ok(value.one_time_password),
+                    withdrawn_tokens: Ok(value.withdrawn_tokens),
                 }
             }
         }
@@ -13919,6 +13984,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
             address: ::std::result::Result<::std::string::String, ::std::string::String>,
             created_at: ::std::result::Result<super::Time, ::std::string::String>,
             current: ::std::result::Result<bool, ::std::string::String>,
+            id: ::std::result::Result<super::SessionId, ::std::string::String>,
             seen_at: ::std::result::Result<super::Time, ::std::string::String>,
         }
         impl ::std::default::Default for SessionView {
@@ -13927,6 +13993,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     address: Err("no value supplied for address".to_string()),
                     created_at: Err("no value supplied for created_at".to_string()),
                     current: Err("no value supplied for current".to_string()),
+                    id: Err("no value supplied for id".to_string()),
                     seen_at: Err("no value supplied for seen_at".to_string()),
                 }
             }
@@ -13968,6 +14035,16 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     });
                 self
             }
+            pub fn id<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::SessionId>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.id = value
+                    .try_into()
+                    .map_err(|e| format!("error converting supplied value for id: {e}"));
+                self
+            }
             pub fn seen_at<T>(mut self, value: T) -> Self
             where
                 T: ::std::convert::TryInto<super::Time>,
@@ -13990,6 +14067,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     address: value.address?,
                     created_at: value.created_at?,
                     current: value.current?,
+                    id: value.id?,
                     seen_at: value.seen_at?,
                 })
             }
@@ -14000,6 +14078,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     address: Ok(value.address),
                     created_at: Ok(value.created_at),
                     current: Ok(value.current),
+                    id: Ok(value.id),
                     seen_at: Ok(value.seen_at),
                 }
             }
@@ -18169,6 +18248,21 @@ let response = client.list_sessions()
     pub fn list_sessions(&self) -> builder::ListSessions<'_> {
         builder::ListSessions::new(self)
     }
+    /**End one of one's sessions
+
+Sends a `DELETE` request to `/me/sessions/{id}`
+
+Arguments:
+- `id`: The session.
+```ignore
+let response = client.end_session()
+    .id(id)
+    .send()
+    .await;
+```*/
+    pub fn end_session(&self) -> builder::EndSession<'_> {
+        builder::EndSession::new(self)
+    }
     /**List one's API tokens
 
 Sends a `GET` request to `/me/tokens`
@@ -18210,6 +18304,8 @@ let response = client.create_token()
         builder::CreateToken::new(self)
     }
     /**Withdraw an API token
+
+With a token that is limited to some roles only that token itself.
 
 Sends a `DELETE` request to `/me/tokens/{id}`
 
@@ -18815,7 +18911,7 @@ let response = client.update_user()
     }
     /**Give a user a one-time password
 
-The user's sessions end.
+The user's sessions end, and its API tokens are withdrawn. Log-ins that failed are forgotten.
 
 Sends a `POST` request to `/users/{id}/one-time-password`
 
@@ -18829,6 +18925,86 @@ let response = client.reset_password()
 ```*/
     pub fn reset_password(&self) -> builder::ResetPassword<'_> {
         builder::ResetPassword::new(self)
+    }
+    /**List the sessions of a user
+
+Sends a `GET` request to `/users/{id}/sessions`
+
+Arguments:
+- `id`: The user.
+- `address`: Only those that were begun from this network address.
+- `cursor`: Where the page before ended: its `next`.
+- `limit`: Most items to give, 1 to 200; 50 when not said.
+- `sort`: `created_at` or `seen_at`; with `-` in front the latest comes first, which is usual.
+```ignore
+let response = client.list_user_sessions()
+    .id(id)
+    .address(address)
+    .cursor(cursor)
+    .limit(limit)
+    .sort(sort)
+    .send()
+    .await;
+```*/
+    pub fn list_user_sessions(&self) -> builder::ListUserSessions<'_> {
+        builder::ListUserSessions::new(self)
+    }
+    /**End a session of a user
+
+Sends a `DELETE` request to `/users/{id}/sessions/{session}`
+
+Arguments:
+- `id`: The user.
+- `session`: The session.
+```ignore
+let response = client.end_user_session()
+    .id(id)
+    .session(session)
+    .send()
+    .await;
+```*/
+    pub fn end_user_session(&self) -> builder::EndUserSession<'_> {
+        builder::EndUserSession::new(self)
+    }
+    /**List the API tokens of a user
+
+Sends a `GET` request to `/users/{id}/tokens`
+
+Arguments:
+- `id`: The user.
+- `cursor`: Where the page before ended: its `next`.
+- `limit`: Most items to give, 1 to 200; 50 when not said.
+- `search`: Only those whose name holds this text.
+- `sort`: `name`, `created_at` or `expires_at`; with `-` in front descending.
+```ignore
+let response = client.list_user_tokens()
+    .id(id)
+    .cursor(cursor)
+    .limit(limit)
+    .search(search)
+    .sort(sort)
+    .send()
+    .await;
+```*/
+    pub fn list_user_tokens(&self) -> builder::ListUserTokens<'_> {
+        builder::ListUserTokens::new(self)
+    }
+    /**Withdraw an API token of a user
+
+Sends a `DELETE` request to `/users/{id}/tokens/{token}`
+
+Arguments:
+- `id`: The user.
+- `token`: The token.
+```ignore
+let response = client.delete_user_token()
+    .id(id)
+    .token(token)
+    .send()
+    .await;
+```*/
+    pub fn delete_user_token(&self) -> builder::DeleteUserToken<'_> {
+        builder::DeleteUserToken::new(self)
     }
     /**See a version
 
@@ -23954,6 +24130,85 @@ pub mod builder {
             }
         }
     }
+    /**Builder for [`Client::end_session`]
+
+[`Client::end_session`]: super::Client::end_session*/
+    #[derive(Debug, Clone)]
+    pub struct EndSession<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+    }
+    impl<'a> EndSession<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `DELETE` request to `/me/sessions/{id}`
+        pub async fn send(self) -> Result<ResponseValue<()>, Error<types::ErrorBody>> {
+            let Self { client, id } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/me/sessions/{}", client.baseurl, encode_path(& id.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .delete(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "end_session",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                204u16 => Ok(ResponseValue::empty(response)),
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
     /**Builder for [`Client::list_tokens`]
 
 [`Client::list_tokens`]: super::Client::list_tokens*/
@@ -27796,6 +28051,488 @@ pub mod builder {
             let response = result?;
             match response.status().as_u16() {
                 200u16 => ResponseValue::from_response(response).await,
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
+    /**Builder for [`Client::list_user_sessions`]
+
+[`Client::list_user_sessions`]: super::Client::list_user_sessions*/
+    #[derive(Debug, Clone)]
+    pub struct ListUserSessions<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+        address: Result<Option<::std::string::String>, String>,
+        cursor: Result<Option<::std::string::String>, String>,
+        limit: Result<Option<i32>, String>,
+        sort: Result<Option<::std::string::String>, String>,
+    }
+    impl<'a> ListUserSessions<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+                address: Ok(None),
+                cursor: Ok(None),
+                limit: Ok(None),
+                sort: Ok(None),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn address<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.address = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for address failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn cursor<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.cursor = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for cursor failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn limit<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<i32>,
+        {
+            self.limit = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| "conversion to `i32` for limit failed".to_string());
+            self
+        }
+        pub fn sort<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.sort = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for sort failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `GET` request to `/users/{id}/sessions`
+        pub async fn send(
+            self,
+        ) -> Result<ResponseValue<types::PageSessionView>, Error<types::ErrorBody>> {
+            let Self { client, id, address, cursor, limit, sort } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let address = address.map_err(Error::InvalidRequest)?;
+            let cursor = cursor.map_err(Error::InvalidRequest)?;
+            let limit = limit.map_err(Error::InvalidRequest)?;
+            let sort = sort.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/users/{}/sessions", client.baseurl, encode_path(& id.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .get(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .query(&progenitor_client::QueryParam::new("address", &address))
+                .query(&progenitor_client::QueryParam::new("cursor", &cursor))
+                .query(&progenitor_client::QueryParam::new("limit", &limit))
+                .query(&progenitor_client::QueryParam::new("sort", &sort))
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "list_user_sessions",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                200u16 => ResponseValue::from_response(response).await,
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
+    /**Builder for [`Client::end_user_session`]
+
+[`Client::end_user_session`]: super::Client::end_user_session*/
+    #[derive(Debug, Clone)]
+    pub struct EndUserSession<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+        session: Result<::std::string::String, String>,
+    }
+    impl<'a> EndUserSession<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+                session: Err("session was not initialized".to_string()),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn session<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.session = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for session failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `DELETE` request to `/users/{id}/sessions/{session}`
+        pub async fn send(self) -> Result<ResponseValue<()>, Error<types::ErrorBody>> {
+            let Self { client, id, session } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let session = session.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/users/{}/sessions/{}", client.baseurl, encode_path(& id.to_string()),
+                encode_path(& session.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .delete(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "end_user_session",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                204u16 => Ok(ResponseValue::empty(response)),
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
+    /**Builder for [`Client::list_user_tokens`]
+
+[`Client::list_user_tokens`]: super::Client::list_user_tokens*/
+    #[derive(Debug, Clone)]
+    pub struct ListUserTokens<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+        cursor: Result<Option<::std::string::String>, String>,
+        limit: Result<Option<i32>, String>,
+        search: Result<Option<::std::string::String>, String>,
+        sort: Result<Option<::std::string::String>, String>,
+    }
+    impl<'a> ListUserTokens<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+                cursor: Ok(None),
+                limit: Ok(None),
+                search: Ok(None),
+                sort: Ok(None),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn cursor<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.cursor = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for cursor failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn limit<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<i32>,
+        {
+            self.limit = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| "conversion to `i32` for limit failed".to_string());
+            self
+        }
+        pub fn search<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.search = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for search failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn sort<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.sort = value
+                .try_into()
+                .map(Some)
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for sort failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `GET` request to `/users/{id}/tokens`
+        pub async fn send(
+            self,
+        ) -> Result<ResponseValue<types::PageTokenView>, Error<types::ErrorBody>> {
+            let Self { client, id, cursor, limit, search, sort } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let cursor = cursor.map_err(Error::InvalidRequest)?;
+            let limit = limit.map_err(Error::InvalidRequest)?;
+            let search = search.map_err(Error::InvalidRequest)?;
+            let sort = sort.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/users/{}/tokens", client.baseurl, encode_path(& id.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .get(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .query(&progenitor_client::QueryParam::new("cursor", &cursor))
+                .query(&progenitor_client::QueryParam::new("limit", &limit))
+                .query(&progenitor_client::QueryParam::new("search", &search))
+                .query(&progenitor_client::QueryParam::new("sort", &sort))
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "list_user_tokens",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                200u16 => ResponseValue::from_response(response).await,
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
+    /**Builder for [`Client::delete_user_token`]
+
+[`Client::delete_user_token`]: super::Client::delete_user_token*/
+    #[derive(Debug, Clone)]
+    pub struct DeleteUserToken<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+        token: Result<::std::string::String, String>,
+    }
+    impl<'a> DeleteUserToken<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+                token: Err("token was not initialized".to_string()),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn token<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.token = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for token failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `DELETE` request to `/users/{id}/tokens/{token}`
+        pub async fn send(self) -> Result<ResponseValue<()>, Error<types::ErrorBody>> {
+            let Self { client, id, token } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let token = token.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/users/{}/tokens/{}", client.baseurl, encode_path(& id.to_string()),
+                encode_path(& token.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .delete(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "delete_user_token",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                204u16 => Ok(ResponseValue::empty(response)),
                 400u16..=499u16 => {
                     Err(
                         Error::ErrorResponse(

@@ -20,6 +20,7 @@ use bench::edit::noise;
 use served::{PASSWORD, Served};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use support::{assert_snapshot, describe, lamina};
@@ -264,6 +265,7 @@ fn who_may_what() {
         || lamina("").env("XDG_CONFIG_HOME", &nobody).env("LAMINA_URL", &url).env("LAMINA_TOKEN", secret);
     with().words("os list").ok();
     assert_eq!(with().words("user create eve").run().status, 5);
+    served.run("user withdraw-token admin cd --yes", 4);
     served.run("token delete ci --yes", 0);
     assert_eq!(with().words("os list").run().status, 5);
 
@@ -281,10 +283,77 @@ fn who_may_what() {
     let changed = format!("analytical engine\n{PASSWORD} of hers\n");
     ada().words("user change-password --password-stdin").input(&changed).ok();
     assert_eq!(ada().words("user change-password --password-stdin").input(&changed).run().status, 5);
+    // She has left a session open somewhere, and a token for this machine.
+    let open = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    open.block_on(session(&served.url, "ada", &format!("{PASSWORD} of hers")));
+    let own = format!("{PASSWORD} of hers");
+    ada().words("token create extra --password-stdin").input(&own).ok();
+    served.run("user withdraw-token ada EXTRA --yes", 0);
+    let tokens = served.call("user tokens ada").ok().stdout;
+    assert!(tokens.contains("lamina on "), "{tokens}");
+    let sessions = served.call("user sessions ada --json").ok().json();
+    let session = sessions["items"][0]["id"].as_str().unwrap();
+    served.run(&format!("user end-session --user ada {session} --yes"), 0);
+    served.run(&format!("user end-session {session} --yes"), 4);
+    served.run("user sessions ada", 0);
+    let reset = served.call("user reset-password ada --yes --json").ok().json();
+    assert_eq!(reset["withdrawn_tokens"], 1, "{reset}");
+    served.run("user tokens ada", 0);
     served.run("user delete ada --yes", 0);
     let refused = ada().words("os list").run();
     assert_eq!(refused.status, 5, "{}", refused.stderr);
     assert_snapshot("remote-users.txt", served.transcript());
+}
+
+/// Begins a session that nobody ends.
+async fn session(url: &str, name: &str, password: &str) {
+    let place = client::Place { url: url.to_owned(), authority: None };
+    client::Api::new(&place, &client::Proof::Nobody, None).unwrap().log_in_as(name, password).await.unwrap();
+}
+
+#[test]
+fn who_may_read_the_servers_directory_gets_in_again() {
+    let mut served = Served::logged_in();
+    served.run("reset-password --dir DIR/lamina", 1);
+    served.run("reset-password --dir DIR/nowhere --json", 1);
+    served.signal(rustix::process::Signal::KILL);
+    served.wait();
+    served.run("reset-password --dir DIR/lamina nobody", 1);
+    let made = served.call("reset-password --json --dir").arg(served.file("lamina")).ok().json();
+    assert_eq!(made["user"], "admin");
+    assert_eq!(made["one_time_password"].as_str().unwrap().len(), 24);
+    let said = served.call("reset-password --dir").arg(served.file("lamina")).arg("ADMIN").ok().stdout;
+    assert!(said.starts_with("One-time password of ADMIN, shown only now: "), "{said}");
+    assert_snapshot("reset-password.txt", served.transcript());
+}
+
+#[test]
+fn what_the_engines_processes_store_is_out_of_reach_of_others_too() {
+    let mode = |path: &Path, mode: u32| {
+        fs::create_dir_all(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // A directory that somebody has made before, as everybody makes them.
+    let served = Served::start_in(|directory| mode(directory, 0o755));
+    let directory = served.file("lamina");
+    let is = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(is(&directory), 0o755);
+    assert!(directory.join("store/packs").is_dir(), "a process of the engine has made the store");
+    assert_eq!((is(&directory.join("store")), is(&directory.join("scratch"))), (0o700, 0o700));
+
+    // The same for a backup's store.
+    let passphrase = served.file("passphrase");
+    fs::write(&passphrase, "a passphrase of this test").unwrap();
+    let backup = served.file("backup");
+    mode(&backup.join("store"), 0o755);
+    let call = served.call("backup --passphrase-file").arg(&passphrase).arg("--dir").arg(&directory);
+    call.arg(&backup).ok();
+    assert_eq!(is(&backup.join("store")), 0o700);
+    let restored = served.file("restored");
+    mode(&restored.join("store"), 0o755);
+    let call = served.call("restore --passphrase-file").arg(&passphrase).arg("--dir").arg(&restored);
+    call.arg(&backup).ok();
+    assert_eq!((is(&restored), is(&restored.join("store"))), (0o755, 0o700));
 }
 
 /// Somebody who looks long enough at a task that never ends, because its server does not answer.

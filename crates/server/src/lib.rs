@@ -11,16 +11,20 @@
 pub mod api;
 pub mod app;
 pub mod backup;
+mod connections;
 pub mod db;
 pub mod domain;
 pub mod identity;
+mod reset;
 pub mod secrets;
 mod serve;
 mod store_mark;
 pub mod tasks;
 mod tls;
 
+pub use connections::Connections;
 pub use connectors::{LinkLocal, Registry};
-pub use serve::{Config, EngineProcess, ServeError, Server};
+pub use reset::{ResetError, reset_password};
+pub use serve::{Config, EngineProcess, ServeError, Server, make_private};
 pub use store_mark::StoreMarkError;
 pub use tls::{Authority, Tls, TlsError};

@@ -1,8 +1,9 @@
 //! Starting and stopping the server.
 
-use crate::api::{self, Scheme};
+use crate::api::{self, Front, Scheme};
 use crate::app::engine::{Engine, OwnProcessEngine, ProcessEngine, blocking, prepare_store};
 use crate::app::{App, Refusal, secret_key};
+use crate::connections::Connections;
 use crate::db::{Db, DbError};
 use crate::domain::time::{Clock, SystemClock};
 use crate::secrets::KeyError;
@@ -11,6 +12,7 @@ use crate::tasks::{Conduct, free_tasks};
 use crate::tls::{self, Authority, Shown, Tls, TlsError};
 use axum::Extension;
 use axum_server::Handle;
+use axum_server::accept::DefaultAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use connectors::Registry;
 use operation::{Explain, Failure};
@@ -48,6 +50,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it shows to those who connect.
     pub tls: Tls,
+    /// A proxy on this machine says who asks, and whether they speak TLS with it.
+    pub behind_proxy: bool,
+    /// How many may be connected, and how long the server waits for them.
+    pub connections: Connections,
     /// Who carries out engine jobs.
     pub engine: EngineProcess,
     /// The database's URL; without one the embedded database in [`directory`](Config::directory).
@@ -193,9 +199,14 @@ impl Server {
         }
         // For all that speaks TLS in this process; whoever comes second finds it done.
         _ = rustls::crypto::ring::default_provider().install_default();
-        make_private(&config.directory)
+        make_directory(&config.directory)
             .map_err(|source| ServeError::Directory { path: config.directory.clone(), source })?;
         let embedded = config.database.is_none().then(|| lock(&config.directory)).transpose()?;
+        // Before anything is made that is said only once. Who connects now is answered when the server runs.
+        let taken = |source| ServeError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).map_err(taken)?;
+        listener.set_nonblocking(true).map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
         let file = || format!("sqlite:{}", config.directory.join("lamina.db").display());
         let db = Db::open(&config.database.clone().unwrap_or_else(file)).await?;
         if embedded.is_some() {
@@ -206,6 +217,10 @@ impl Server {
         let (now, directory) = (SystemClock.now(), &config.directory);
         let shown = tls::open(&config.tls, config.listen, directory, &db, &key, now).await?;
         let store = config.store.clone().unwrap_or_else(|| config.directory.join("store"));
+        for private in [&store, &config.directory.join("scratch")] {
+            make_private(private)
+                .map_err(|source| ServeError::Directory { path: private.clone(), source })?;
+        }
         let engine: Arc<dyn Engine> = match &config.engine {
             EngineProcess::Worker(worker) => Arc::new(ProcessEngine::new(worker.clone(), store.clone())),
             EngineProcess::Server => Arc::new(OwnProcessEngine::new(store.clone())),
@@ -221,12 +236,9 @@ impl Server {
         }
         app.forget_looks();
         app.put_built_in_icons().await.map_err(ServeError::Icons)?;
-        let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
-        let taken = |source| ServeError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).map_err(taken)?;
-        listener.set_nonblocking(true).map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
         let config = config.clone();
+        // Last: nothing after it can fail, and its password is lost if the caller never gets it.
+        let first_password = app.first_administrator().await.map_err(ServeError::FirstAdministrator)?;
         Ok(Server { app, config, listener, shown, address, first_password, _directory: embedded })
     }
 
@@ -259,17 +271,26 @@ impl Server {
         let stopping = CancellationToken::new();
         let tasks = tokio::spawn(self.app.runner(self.config.tasks.clone()).run(stopping.clone()));
         let server = axum_server::from_tcp(self.listener).map_err(ServeError::Stopped)?.handle(handle);
+        let connections = self.config.connections;
         let service = |scheme| {
-            let router = api::router(self.app.clone()).layer(Extension(scheme));
+            let front = Front { scheme, behind_proxy: self.config.behind_proxy };
+            let router = api::router(self.app.clone()).layer(Extension(front));
             router.into_make_service_with_connect_info::<SocketAddr>()
         };
         let served = match self.shown {
-            None => server.serve(service(Scheme::Http)).await,
+            None => {
+                let server = connections.keep(server, DefaultAcceptor::new());
+                server.serve(service(Scheme::Http)).await
+            }
             Some(shown) => {
                 let showing = RustlsConfig::from_config(Arc::clone(&shown.config));
-                let renewing =
-                    tokio::spawn(keep_certificate(self.app.clone(), self.config, shown, showing.clone()));
-                let server = server.acceptor(RustlsAcceptor::new(showing));
+                let renewing = tokio::spawn(keep_certificate(
+                    self.app.clone(),
+                    self.config.clone(),
+                    shown,
+                    showing.clone(),
+                ));
+                let server = connections.keep(server, RustlsAcceptor::new(showing));
                 let served = server.serve(service(Scheme::Https)).await;
                 renewing.abort();
                 served
@@ -322,7 +343,7 @@ async fn keep_certificate(app: App, config: Config, mut shown: Shown, showing: R
 }
 
 /// Takes the directory of an embedded database for this server alone. The lock goes with the process, however that ends.
-fn lock(directory: &Path) -> Result<File, ServeError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, ServeError> {
     let path = directory.join("server.lock");
     let failed = |source| ServeError::Directory { path: directory.to_owned(), source };
     // Never removed: a file of the same name would be another one.
@@ -359,7 +380,23 @@ async fn tell_events(app: App) {
 }
 
 /// Makes a directory that only its owner can enter; one that exists stays as it is.
-fn make_private(path: &Path) -> std::io::Result<()> {
+fn make_directory(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes a directory that only its owner can enter, also where there was one that others could. The files in it are out
+/// of their reach then, whoever makes them: the server or a process of the engine.
+///
+/// The process's own mask for new files would not do. It would hold for what is written to a directory that is a file
+/// share as well, and platforms have to read that.
+pub fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    make_directory(path)?;
+    let mut permissions = std::fs::metadata(path)?.permissions();
+    if permissions.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    permissions.set_mode(0o700);
+    std::fs::set_permissions(path, permissions)
 }

@@ -136,6 +136,7 @@ pub(super) fn back_up(args: BackupArgs) -> ExitCode {
         let (copying, references) = store.begin_copy().map_err(|error| Failure::new(&error))?;
         let snapshot = runtime.block_on(take()).map_err(explain)?;
         drop(references);
+        make_private(&args.folder.join(STORE))?;
         // The store first: a database in the folder never names what the folder's store lacks.
         let copied = copying.run(&args.folder.join(STORE), progress).map_err(|error| Failure::new(&error))?;
         let counted = runtime.block_on(snapshot.write(&database, &passphrase)).map_err(explain)?;
@@ -168,7 +169,10 @@ pub(super) fn restore(args: RestoreArgs) -> ExitCode {
             let from = Store::open(&args.folder.join(STORE)).map_err(|error| Failure::new(&error))?;
             let (copying, references) = from.begin_copy().map_err(|error| Failure::new(&error))?;
             drop(references);
-            make_private(&place.dir)?;
+            if !place.dir.exists() {
+                make_private(&place.dir)?;
+            }
+            make_private(&target)?;
             copied = Some(copying.run(&target, progress).map_err(|error| Failure::new(&error))?);
         }
         let (database, credentials) = (args.folder.join(DATABASE), credentials());
@@ -257,11 +261,8 @@ fn passphrase(path: &Path) -> Result<Passphrase, Failure> {
     Passphrase::new(&text).map_err(|error| Failure::new(&error))
 }
 
-fn make_private(path: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| Failure::new(&BackupError::File { path: path.to_owned(), source }))
+/// Makes the store's directory there, for its owner alone, whatever is above it.
+fn make_private(store: &Path) -> Result<(), Failure> {
+    server::make_private(store)
+        .map_err(|source| Failure::new(&BackupError::File { path: store.to_owned(), source }))
 }

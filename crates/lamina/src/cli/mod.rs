@@ -7,6 +7,7 @@ mod backup;
 mod completions;
 mod plumbing;
 mod remote;
+mod reset_password;
 mod serve;
 mod size;
 
@@ -81,6 +82,7 @@ enum Command {
     Remote(remote::Command),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    ResetPassword(reset_password::ResetPasswordArgs),
     Completions(completions::CompletionsArgs),
     Plumbing(Box<plumbing::PlumbingArgs>),
     /// Carry out one job of a server that speaks on standard input and output; nothing for people.
@@ -94,6 +96,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => Ok(serve::run(args)),
         Command::Backup(args) => Ok(backup::back_up(args)),
         Command::Restore(args) => Ok(backup::restore(args)),
+        Command::ResetPassword(args) => Ok(reset_password::run(args)),
         Command::Remote(command) => Ok(remote::run(command)),
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Plumbing(args) => plumbing::run(*args),

@@ -5,7 +5,7 @@ use crate::printer::Printer;
 use clap::{Args, ValueEnum};
 use operation::Failure;
 use server::tasks::Conduct;
-use server::{Config, EngineProcess, LinkLocal, Registry, ServeError, Server, Tls};
+use server::{Config, Connections, EngineProcess, LinkLocal, Registry, ServeError, Server, Tls};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +45,9 @@ pub(super) struct ServeArgs {
     /// Database instead of the embedded one: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "URL", env = "LAMINA_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// A proxy on this machine says who asks (X-Forwarded-For) and whether by TLS (X-Forwarded-Proto)
+    #[arg(long)]
+    behind_proxy: bool,
     /// Let SMB shares and the webhook lead to link-local addresses and metadata services of clouds, too
     #[arg(long)]
     allow_link_local: bool,
@@ -75,6 +78,8 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
         store: args.store,
         listen: args.listen,
         tls,
+        behind_proxy: args.behind_proxy,
+        connections: Connections::of_this_process(),
         database: args.database,
         // Set by systemd for a service that has credentials.
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),

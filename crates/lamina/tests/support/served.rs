@@ -7,7 +7,7 @@ use crate::support::{Answer, Lamina, lamina};
 use regex::Regex;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 use tempfile::TempDir;
 
@@ -31,7 +31,13 @@ pub(crate) struct Served {
 impl Served {
     /// Starts a server that nobody has logged in to.
     pub(crate) fn start() -> Served {
+        Served::start_in(|_| ())
+    }
+
+    /// The same in a directory that was prepared.
+    pub(crate) fn start_in(prepare: impl FnOnce(&Path)) -> Served {
         let directory = tempfile::tempdir().expect("there is room for temporary files");
+        prepare(&directory.path().join("lamina"));
         fs::create_dir(directory.path().join("share")).expect("the directory is ours");
         let mut process = lamina("serve --listen 127.0.0.1:0 --dir")
             .arg(directory.path().join("lamina"))
@@ -101,6 +107,11 @@ impl Served {
     /// What was called by `run` so far, without what differs from run to run.
     pub(crate) fn transcript(&self) -> &str {
         &self.transcript
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) fn wait(&mut self) {
+        self.process.wait().expect("the server is ours");
     }
 
     /// Stops the server as the machine's end would, to be continued.

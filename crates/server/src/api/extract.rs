@@ -1,17 +1,19 @@
 //! What handlers take: who asks, a checked body, the state of an object that the caller looked at.
 
 use super::answer::request_id;
+use super::origin::address;
 use crate::app::{App, Call, Reason, Refusal};
 use crate::domain::{Action, Invalid};
 use crate::identity::Secret;
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
+use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -23,14 +25,6 @@ const LONGEST_COMMENT: usize = 1000;
 /// Who asks; refused when nobody.
 #[derive(Debug)]
 pub(super) struct Caller(pub(super) Call);
-
-/// The network address of the caller.
-pub(super) fn address(parts: &Parts) -> String {
-    parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(|| "-".to_owned(), |ConnectInfo(address)| address.ip().to_canonical().to_string())
-}
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
     headers
@@ -59,10 +53,11 @@ fn nobody(message: &str) -> Refusal {
         .hint("Log in, or send an API token: Authorization: Bearer lamina_…")
 }
 
-/// What the operation at this method and path does, as the document names it.
+/// What the operation at this method and path does, as the document names it. `HEAD` is answered as `GET` is.
 fn action(method: &Method, path: &str) -> Option<Action> {
     static ACTIONS: LazyLock<HashMap<(Method, String), Action>> = LazyLock::new(super::actions);
     let path = path.strip_prefix(super::ROOT)?;
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
     ACTIONS.get(&(method.clone(), path.to_owned())).copied()
 }
 
@@ -137,6 +132,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = axum::response::Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Body<T>, axum::response::Response> {
+        let (parts, body) = request.into_parts();
+        let read = Bytes::from_request(Request::from_parts(parts.clone(), body), app).await;
+        let bytes = read.map_err(|rejection| {
+            let message = format!("The request's body: {}.", rejection.body_text());
+            let refusal = Refusal::new(Reason::Invalid, "body-unreadable", message);
+            super::answer::answer(rejection.status(), refusal)
+        })?;
+        refuse_nul_in(&bytes).map_err(|invalid| Refusal::from(invalid).into_response())?;
+        let request = Request::from_parts(parts, bytes.into());
         match Json::<T>::from_request(request, app).await {
             Ok(Json(body)) => Ok(Body(body)),
             Err(rejection) => {
@@ -154,6 +158,44 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                 Err(super::answer::answer(status, refusal))
             }
         }
+    }
+}
+
+/// PostgreSQL has no texts with U+0000, and nobody means to write one.
+pub(super) fn nul(field: &str) -> Invalid {
+    Invalid::field(field, "text-nul", "A text cannot hold the character U+0000.")
+}
+
+/// Refuses a body of JSON that has U+0000 in a text, where it can only stand as `\u0000`.
+fn refuse_nul_in(body: &[u8]) -> Result<(), Invalid> {
+    const ESCAPED: &[u8] = br"\u0000";
+    if !body.windows(ESCAPED.len()).any(|part| part == ESCAPED) {
+        return Ok(());
+    }
+    // What is no JSON is refused as such by who reads it next.
+    let found = serde_json::from_slice(body).ok().and_then(|value| place_of_nul(&value));
+    found.map_or(Ok(()), |field| Err(nul(if field.is_empty() { "body" } else { &field })))
+}
+
+/// Where a text with U+0000 is, such as `apps[2].name`.
+fn place_of_nul(value: &serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    let inside = |place: String, value| {
+        place_of_nul(value).map(|below| match below.as_str() {
+            "" => place,
+            below if below.starts_with('[') => place + below,
+            below => format!("{place}.{below}"),
+        })
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| inside(format!("[{index}]"), item))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+            if name.contains('\0') { Some(name.replace('\0', "?")) } else { inside(name.clone(), value) }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
@@ -176,24 +218,30 @@ impl<I: FromStr> FromRequestParts<App> for At<I> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<At<I>, Refusal> {
         let found: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, app).await;
         let text = found.map_err(|_| Refusal::missing("object", "at this path"))?;
+        if text.contains('\0') {
+            return Err(nul("id").into());
+        }
         // What is no identifier at all cannot be one of ours.
         text.parse().map(At).map_err(|_| Refusal::missing("object", text.as_str()))
     }
 }
 
-/// Parameters of a path with an identifier and a number below it.
+/// Parameters of a path with an identifier and something below it.
 #[derive(Debug)]
-pub(super) struct AtNumber<I>(pub(super) I, pub(super) i64);
+pub(super) struct AtBelow<I, B>(pub(super) I, pub(super) B);
 
-impl<I: FromStr> FromRequestParts<App> for AtNumber<I> {
+impl<I: FromStr, B: FromStr> FromRequestParts<App> for AtBelow<I, B> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AtNumber<I>, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AtBelow<I, B>, Refusal> {
         let found: Result<Path<(String, String)>, PathRejection> = Path::from_request_parts(parts, app).await;
-        let Path((id, number)) = found.map_err(|_| Refusal::missing("object", "at this path"))?;
+        let Path((id, below)) = found.map_err(|_| Refusal::missing("object", "at this path"))?;
+        if id.contains('\0') || below.contains('\0') {
+            return Err(nul("id").into());
+        }
         let id = id.parse().map_err(|_| Refusal::missing("object", id.as_str()))?;
-        let number = number.parse().map_err(|_| Refusal::missing("number", number.as_str()))?;
-        Ok(AtNumber(id, number))
+        let below = below.parse().map_err(|_| Refusal::missing("object", below.as_str()))?;
+        Ok(AtBelow(id, below))
     }
 }
 
@@ -205,6 +253,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Filter<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Filter<T>, Refusal> {
+        // Whatever cannot be read in this form either is refused below.
+        if let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            && let Some((name, _)) =
+                pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'))
+        {
+            return Err(nul(&name.replace('\0', "?")).into());
+        }
         let found: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, app).await;
         found.map(|Query(filter)| Filter(filter)).map_err(|rejection| {
             let message = format!("The parameters behind the question mark: {}.", source(&rejection));

@@ -17,6 +17,7 @@ mod images;
 mod layer_folders;
 mod layers;
 mod making;
+mod origin;
 mod sessions;
 mod settings;
 mod tasks;
@@ -27,7 +28,7 @@ mod versions;
 mod webhook;
 
 pub use answer::ErrorBody;
-pub(crate) use sessions::Scheme;
+pub(crate) use origin::{Front, Scheme};
 
 use crate::app::App;
 use crate::domain::Action;
@@ -91,11 +92,16 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(sessions::me))
         .routes(routes!(sessions::change_password))
         .routes(routes!(sessions::list_sessions))
+        .routes(routes!(sessions::end_session))
         .routes(routes!(tokens::list_tokens, tokens::create_token))
         .routes(routes!(tokens::delete_token))
         .routes(routes!(users::list_users, users::create_user))
         .routes(routes!(users::get_user, users::update_user, users::delete_user))
         .routes(routes!(users::reset_password))
+        .routes(routes!(tokens::list_user_tokens))
+        .routes(routes!(tokens::delete_user_token))
+        .routes(routes!(sessions::list_user_sessions))
+        .routes(routes!(sessions::end_user_session))
         .routes(routes!(groups::list_groups, groups::create_group))
         .routes(routes!(groups::get_group, groups::update_group, groups::delete_group))
         .routes(routes!(audit::list_audit))

@@ -1,31 +1,16 @@
-//! Logging in and out, and oneself.
+//! Logging in and out, oneself, and sessions.
 
-use super::extract::{Body, COOKIE, Caller, Filter, address};
+use super::extract::{At, AtBelow, Body, COOKIE, Caller, Filter};
+use super::origin::{address, is_secret};
 use crate::app::list::Page;
 use crate::app::sessions::{Credentials, Me, PasswordChange, SessionFilter, SessionView};
 use crate::app::{App, Refusal};
+use crate::domain::{SessionId, UserId};
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
-
-/// What the caller's connection speaks. Without one, as behind a test's own listener, it is plain HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    /// As it is at the beginning of a URL.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-}
 
 /// What a session's cookie has beside its value.
 #[derive(Debug)]
@@ -35,10 +20,7 @@ impl FromRequestParts<App> for CookieRules {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<CookieRules, Refusal> {
-        // A proxy that speaks TLS for the server says so. One who lies about it only keeps the cookie from plain HTTP.
-        let proxied = parts.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
-        let secure = proxied || parts.extensions.get::<Scheme>() == Some(&Scheme::Https);
-        Ok(CookieRules(if secure {
+        Ok(CookieRules(if is_secret(parts) {
             "Path=/; HttpOnly; SameSite=Strict; Secure"
         } else {
             "Path=/; HttpOnly; SameSite=Strict"
@@ -116,4 +98,43 @@ pub(super) async fn list_sessions(
     Filter(filter): Filter<SessionFilter>,
 ) -> Result<Json<Page<SessionView>>, Refusal> {
     app.sessions(&call, &filter).await.map(Json)
+}
+
+/// End one of one's sessions.
+#[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "end_session", tag = "session",
+    params(("id" = String, Path, description = "The session.")), responses((status = 204)))]
+pub(super) async fn end_session(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(id): At<SessionId>,
+) -> Result<StatusCode, Refusal> {
+    app.end_session(&call, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List the sessions of a user.
+#[utoipa::path(get, path = "/users/{id}/sessions", operation_id = "list_user_sessions", tag = "users",
+    params(("id" = String, Path, description = "The user."), SessionFilter),
+    responses((status = 200, body = Page<SessionView>)))]
+pub(super) async fn list_user_sessions(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(user): At<UserId>,
+    Filter(filter): Filter<SessionFilter>,
+) -> Result<Json<Page<SessionView>>, Refusal> {
+    app.user_sessions(&call, user, &filter).await.map(Json)
+}
+
+/// End a session of a user.
+#[utoipa::path(delete, path = "/users/{id}/sessions/{session}", operation_id = "end_user_session", tag = "users",
+    params(("id" = String, Path, description = "The user."),
+        ("session" = String, Path, description = "The session.")),
+    responses((status = 204)))]
+pub(super) async fn end_user_session(
+    State(app): State<App>,
+    Caller(call): Caller,
+    AtBelow(user, id): AtBelow<UserId, SessionId>,
+) -> Result<StatusCode, Refusal> {
+    app.end_user_session(&call, user, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

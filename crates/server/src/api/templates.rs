@@ -1,7 +1,7 @@
 //! Image templates and their revisions.
 
 use super::answer::{Made, Tagged};
-use super::extract::{At, AtNumber, Body, Caller, Filter, IfMatch};
+use super::extract::{At, AtBelow, Body, Caller, Filter, IfMatch};
 use crate::app::list::Page;
 use crate::app::templates::{
     CloneTemplate, CompareQuery, NewTemplate, RevisionContent, RevisionFilter, RevisionView, TemplateChange,
@@ -155,7 +155,7 @@ pub(super) async fn list_revisions(
 pub(super) async fn get_revision(
     State(app): State<App>,
     Caller(call): Caller,
-    AtNumber(id, number): AtNumber<TemplateId>,
+    AtBelow(id, number): AtBelow<TemplateId, i64>,
 ) -> Result<Json<RevisionContent>, Refusal> {
     app.revision(&call, id, number).await.map(Json)
 }
@@ -184,7 +184,7 @@ pub(super) async fn compare_revisions(
 pub(super) async fn restore_revision(
     State(app): State<App>,
     Caller(call): Caller,
-    AtNumber(id, number): AtNumber<TemplateId>,
+    AtBelow(id, number): AtBelow<TemplateId, i64>,
     IfMatch(revision): IfMatch,
 ) -> Result<Tagged<TemplateView>, Refusal> {
     let template = app.restore_revision(&call, id, number, revision).await?;

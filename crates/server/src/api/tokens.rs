@@ -1,11 +1,11 @@
-//! One's API tokens.
+//! API tokens.
 
 use super::answer::Made;
-use super::extract::{At, Body, Caller, Filter};
+use super::extract::{At, AtBelow, Body, Caller, Filter};
 use crate::app::list::Page;
 use crate::app::tokens::{CreatedToken, NewToken, TokenFilter, TokenView};
 use crate::app::{App, Refusal};
-use crate::domain::TokenId;
+use crate::domain::{TokenId, UserId};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -37,6 +37,8 @@ pub(super) async fn create_token(
 }
 
 /// Withdraw an API token.
+///
+/// With a token that is limited to some roles only that token itself.
 #[utoipa::path(delete, path = "/me/tokens/{id}", operation_id = "delete_token", tag = "session",
     params(("id" = String, Path, description = "The token.")), responses((status = 204)))]
 pub(super) async fn delete_token(
@@ -45,5 +47,32 @@ pub(super) async fn delete_token(
     At(id): At<TokenId>,
 ) -> Result<StatusCode, Refusal> {
     app.delete_token(&call, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List the API tokens of a user.
+#[utoipa::path(get, path = "/users/{id}/tokens", operation_id = "list_user_tokens", tag = "users",
+    params(("id" = String, Path, description = "The user."), TokenFilter),
+    responses((status = 200, body = Page<TokenView>)))]
+pub(super) async fn list_user_tokens(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(user): At<UserId>,
+    Filter(filter): Filter<TokenFilter>,
+) -> Result<Json<Page<TokenView>>, Refusal> {
+    app.user_tokens(&call, user, &filter).await.map(Json)
+}
+
+/// Withdraw an API token of a user.
+#[utoipa::path(delete, path = "/users/{id}/tokens/{token}", operation_id = "delete_user_token", tag = "users",
+    params(("id" = String, Path, description = "The user."),
+        ("token" = String, Path, description = "The token.")),
+    responses((status = 204)))]
+pub(super) async fn delete_user_token(
+    State(app): State<App>,
+    Caller(call): Caller,
+    AtBelow(user, id): AtBelow<UserId, TokenId>,
+) -> Result<StatusCode, Refusal> {
+    app.delete_user_token(&call, user, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -81,7 +81,7 @@ pub(super) async fn delete_user(
 
 /// Give a user a one-time password.
 ///
-/// The user's sessions end.
+/// The user's sessions end, and its API tokens are withdrawn. Log-ins that failed are forgotten.
 #[utoipa::path(post, path = "/users/{id}/one-time-password", operation_id = "reset_password", tag = "users",
     params(("id" = String, Path, description = "The user.")), responses((status = 200, body = OneTimePassword)))]
 pub(super) async fn reset_password(

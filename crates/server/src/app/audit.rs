@@ -23,7 +23,7 @@ pub struct AuditEntry {
     /// The request's id, by which the server's log has more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// What was done: the operation's name.
+    /// What was done: the operation's name. `log_in_failed` when guessing began to be slowed down.
     pub action: String,
     /// Kind of the object.
     pub object_kind: String,
@@ -75,12 +75,12 @@ const LISTING: Listing = Listing {
 };
 
 impl App {
-    /// Reads the audit history. The entries about users, groups and settings are for administrators.
+    /// Reads the audit history. The entries about users, groups, settings and guessing are for administrators.
     pub async fn audit(&self, call: &Call, filter: &AuditFilter) -> Result<Page<AuditEntry>, Refusal> {
         call.may(Action::ListAudit)?;
         let mut conditions = Conditions::new();
         if !Action::ListUsers.allowed(&call.actor.roles) {
-            conditions.add("object_kind NOT IN ('user', 'group', ?)", "settings");
+            conditions.add("object_kind NOT IN ('user', 'group', 'address', ?)", "settings");
         }
         if let Some(kind) = &filter.object_kind {
             conditions.add("object_kind = ?", kind.as_str());

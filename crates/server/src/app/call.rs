@@ -3,7 +3,7 @@
 use super::Refusal;
 use crate::domain::layer::LayerKind;
 use crate::domain::role::Permission;
-use crate::domain::{Action, Role, Roles, UserId};
+use crate::domain::{Action, Role, Roles, TokenId, UserId};
 
 /// How somebody showed who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,12 @@ pub enum Proof {
     /// A session of the browser or the command line, after a log-in.
     Session,
     /// An API token.
-    Token,
+    Token {
+        /// Which.
+        id: TokenId,
+        /// Whether it is limited to some roles of its user.
+        limited: bool,
+    },
     /// The server itself: tasks and clean-up.
     Server,
 }
@@ -80,6 +85,20 @@ impl Call {
             .hint("Set a password of your own first."));
         }
         if action.allowed(&self.actor.roles) { Ok(()) } else { Err(Refusal::forbidden(action)) }
+    }
+
+    /// Refuses who came with a token that is limited to some roles, unless it is for this token: what such a token may
+    /// do to its user's other ones, its roles do not say.
+    pub fn refuse_limited_token(&self, only: Option<TokenId>) -> Result<(), Refusal> {
+        match self.actor.proof {
+            Proof::Token { id, limited: true } if only != Some(id) => Err(Refusal::new(
+                super::Reason::Forbidden,
+                "token-limited",
+                "A token that is limited to some roles can withdraw itself and nothing else of its user's.",
+            )
+            .hint("Log in, or use a token that is not limited.")),
+            _ => Ok(()),
+        }
     }
 
     /// Whether who asks may do everything.

@@ -1,7 +1,7 @@
 //! A change: one transaction that leaves a row in the audit history.
 
 use super::{App, Call, Reason, Refusal};
-use crate::db::{Row, Statement, Tx};
+use crate::db::{Db, Row, Statement, Tx};
 use crate::domain::{Action, AuditId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,8 +32,7 @@ pub enum Begun<'c, T> {
 impl App {
     /// Begins a change.
     pub async fn begin<'c>(&self, call: &'c Call) -> Result<Change<'c>, Refusal> {
-        let tx = self.db.begin_change().await?;
-        Ok(Change { tx, call, now: self.clock.now(), audited: false, idempotency: None, wake: None })
+        Change::begin(&self.db, self.clock.now(), call).await
     }
 
     /// Begins a change that creates something, which is done once for each key that the caller chooses.
@@ -74,6 +73,14 @@ impl App {
     }
 }
 
+impl<'c> Change<'c> {
+    /// Begins a change of a database at this time.
+    pub(super) async fn begin(db: &Db, now: Time, call: &'c Call) -> Result<Change<'c>, Refusal> {
+        let tx = db.begin_change().await?;
+        Ok(Change { tx, call, now, audited: false, idempotency: None, wake: None })
+    }
+}
+
 impl Change<'_> {
     /// The time at which everything of this change happens.
     pub fn now(&self) -> Time {
@@ -102,6 +109,24 @@ impl Change<'_> {
         object: Object<'_>,
         detail: &impl Serialize,
     ) -> Result<(), Refusal> {
+        self.write_audit(action.name(), object, detail).await
+    }
+
+    /// Writes into the audit history that log-ins failed, which is no action: nothing was done.
+    pub(super) async fn audit_failed_log_in(
+        &mut self,
+        object: Object<'_>,
+        detail: &impl Serialize,
+    ) -> Result<(), Refusal> {
+        self.write_audit("log_in_failed", object, detail).await
+    }
+
+    async fn write_audit(
+        &mut self,
+        what: &str,
+        object: Object<'_>,
+        detail: &impl Serialize,
+    ) -> Result<(), Refusal> {
         let detail = serde_json::to_string(detail).map_err(Refusal::internal)?;
         let actor = &self.call.actor;
         let statement = Statement::new(
@@ -114,7 +139,7 @@ impl Change<'_> {
         .bind(actor.name.as_str())
         .bind(self.call.address.as_str())
         .bind(self.call.request.as_deref())
-        .bind(action.name())
+        .bind(what)
         .bind(object.kind)
         .bind(object.id)
         .bind(object.name)

@@ -78,7 +78,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// Makes the store where there is none yet.
 pub fn prepare_store(engine: &dyn Engine, store: &Path) -> Result<(), Failure> {
-    if store.exists() {
+    let empty = std::fs::read_dir(store).is_ok_and(|mut entries| entries.next().is_none());
+    if store.exists() && !empty {
         return Ok(());
     }
     engine.run(&Job::Init, &operation::Silent, &|_| {}).map(drop)

@@ -178,7 +178,8 @@ impl Listing {
 fn read_cursor(text: &str, sort_text: &str, sort: Option<Sort>) -> Option<(Value, String)> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let cursor: Cursor = serde_json::from_slice(&bytes).ok()?;
-    if cursor.s != sort_text {
+    let has_nul = |text: &String| text.contains('\0');
+    if cursor.s != sort_text || cursor.t.as_ref().is_some_and(has_nul) || has_nul(&cursor.i) {
         return None;
     }
     let value = match (sort?.number, cursor.t, cursor.n) {

@@ -1,11 +1,12 @@
-//! Logging in and out, one's own password and sessions.
+//! Logging in and out, one's own password, and sessions.
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::role_grants::roles_of;
+use super::throttle::Subject;
 use super::users::end_sessions;
 use super::{Actor, App, Call, Object, Proof, Reason, Refusal};
 use crate::db::{Row, Statement};
-use crate::domain::{Action, Invalid, Role, Roles, Time, UserId};
+use crate::domain::{Action, Invalid, Role, Roles, SessionId, Time, UserId};
 use crate::identity::{Secret, check_strength};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -44,9 +45,11 @@ pub struct PasswordChange {
     pub new: String,
 }
 
-/// A session of one's own.
+/// A session.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
+    /// Its identifier, which is no secret.
+    pub id: SessionId,
     /// Whether it is the one that asks.
     pub current: bool,
     /// The network address from which it was begun.
@@ -74,8 +77,8 @@ pub struct SessionFilter {
 }
 
 const LISTING: Listing = Listing {
-    select: "SELECT secret_digest, address, created_at, seen_at FROM sessions",
-    id: "secret_digest",
+    select: "SELECT id, secret_digest, address, created_at, seen_at FROM sessions",
+    id: "id",
     sorts: &[
         Sort { name: "created_at", column: "created_at", number: true },
         Sort { name: "seen_at", column: "seen_at", number: true },
@@ -90,8 +93,7 @@ impl App {
     /// Logs in and gives the session's secret, which only the caller ever has.
     pub async fn log_in(&self, address: &str, credentials: &Credentials) -> Result<(Secret, Me), Refusal> {
         let key = crate::domain::name::key(&credentials.name);
-        let subjects = [format!("name {key}"), format!("address {address}")];
-        self.refuse_hurried(&subjects).await?;
+        let tried = self.begin_try(Subject::of_log_in(&key, address)).await?;
         let statement = Statement::new(
             "SELECT id, name, password_hash, must_change, disabled FROM users WHERE name_key = $1",
         )
@@ -102,8 +104,10 @@ impl App {
             _ => None,
         };
         let known = self.passwords.verify(&credentials.password, hash).await?;
-        let Some(row) = row.filter(|_| known) else {
-            self.log_in_failed(&subjects).await?;
+        let Some(row) = row.as_ref().filter(|_| known) else {
+            let user = row.map(|row| Ok::<_, Refusal>((row.text("id")?, row.text("name")?))).transpose()?;
+            let user = user.as_ref().map(|(id, name)| (id.as_str(), name.as_str()));
+            self.log_in_failed(&tried, address, user).await?;
             tracing::info!(address, "a log-in failed");
             // The same words for an unknown name, a wrong password and a disabled user: names are not to be found out.
             return Err(Refusal::new(
@@ -113,20 +117,22 @@ impl App {
             )
             .hint("Check both; an administrator can give you a one-time password."));
         };
-        self.log_in_succeeded(&subjects[0]).await?;
-        let actor = self.actor(&row, Proof::Session, None).await?;
+        self.try_succeeded(&tried).await?;
+        let actor = self.actor(row, Proof::Session, None).await?;
         let secret = Secret::new("");
         let now = self.clock.now();
         let call = Call { actor, address: address.to_owned(), ..Call::of_server("") };
         let mut change = self.begin(&call).await?;
         let user = row.text("id")?;
         let statement = Statement::new(
-            "INSERT INTO sessions (secret_digest, user_id, address, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)",
+            "INSERT INTO sessions (secret_digest, user_id, address, created_at, seen_at, id) \
+             VALUES ($1, $2, $3, $4, $4, $5)",
         )
         .bind(secret.digest())
         .bind(user.as_str())
         .bind(address)
-        .bind(now.millis());
+        .bind(now.millis())
+        .bind(SessionId::new().to_string());
         change.execute(statement).await?;
         let object = Object { kind: "user", id: &user, name: &call.actor.name };
         change.audit(Action::LogIn, object, &serde_json::json!({})).await?;
@@ -222,21 +228,19 @@ impl App {
             .hint("Log in first."));
         }
         check_strength("new", &wanted.new, &call.actor.name)?;
-        let subjects = [format!("password {user}")];
-        self.refuse_hurried(&subjects).await?;
+        let tried = self.begin_try(Subject::of_password(call.user()?, &call.actor.name)).await?;
         let row = self
             .db
             .optional(Statement::new("SELECT password_hash FROM users WHERE id = $1").bind(user.as_str()))
             .await?;
         let hash = row.map(|row| row.text("password_hash")).transpose()?;
         if !self.passwords.verify(&wanted.current, hash).await? {
-            self.log_in_failed(&subjects).await?;
             return Err(Invalid::field("current", "password-wrong", "This is not your password.").into());
         }
         if wanted.current == wanted.new {
             return Err(Invalid::field("new", "password-same", "The new password is the old one.").into());
         }
-        self.log_in_succeeded(&subjects[0]).await?;
+        self.try_succeeded(&tried).await?;
         let hash = self.passwords.hash(&wanted.new).await?;
         let mut change = self.begin(call).await?;
         change
@@ -267,8 +271,29 @@ impl App {
     /// One's own sessions.
     pub async fn sessions(&self, call: &Call, filter: &SessionFilter) -> Result<Page<SessionView>, Refusal> {
         call.may(Action::ListSessions)?;
+        self.sessions_of(call, call.user()?, filter).await
+    }
+
+    /// The sessions of a user.
+    pub async fn user_sessions(
+        &self,
+        call: &Call,
+        user: UserId,
+        filter: &SessionFilter,
+    ) -> Result<Page<SessionView>, Refusal> {
+        call.may(Action::ListUserSessions)?;
+        self.name_of(user).await?;
+        self.sessions_of(call, user, filter).await
+    }
+
+    async fn sessions_of(
+        &self,
+        call: &Call,
+        user: UserId,
+        filter: &SessionFilter,
+    ) -> Result<Page<SessionView>, Refusal> {
         let mut conditions = Conditions::new();
-        conditions.add("user_id = ?", call.user()?.to_string());
+        conditions.add("user_id = ?", user.to_string());
         if let Some(address) = &filter.address {
             conditions.add("address = ?", address.as_str());
         }
@@ -277,12 +302,47 @@ impl App {
         let (statement, asked) = LISTING.page(&page, conditions)?;
         asked.answer(self.db.all(statement).await?, |row| {
             Ok(SessionView {
+                id: super::id(row, "id")?,
                 current: call.session.as_deref() == Some(row.text("secret_digest")?.as_str()),
                 address: row.text("address")?,
                 created_at: Time::from_millis(row.integer("created_at")?),
                 seen_at: Time::from_millis(row.integer("seen_at")?),
             })
         })
+    }
+
+    /// Ends one of one's sessions.
+    pub async fn end_session(&self, call: &Call, id: SessionId) -> Result<(), Refusal> {
+        call.may(Action::EndSession)?;
+        call.refuse_limited_token(None)?;
+        self.end_session_of(call, Action::EndSession, call.user()?, id).await
+    }
+
+    /// Ends a session of a user.
+    pub async fn end_user_session(&self, call: &Call, user: UserId, id: SessionId) -> Result<(), Refusal> {
+        call.may(Action::EndUserSession)?;
+        self.end_session_of(call, Action::EndUserSession, user, id).await
+    }
+
+    async fn end_session_of(
+        &self,
+        call: &Call,
+        action: Action,
+        user: UserId,
+        id: SessionId,
+    ) -> Result<(), Refusal> {
+        let name = self.name_of(user).await?;
+        let mut change = self.begin(call).await?;
+        let statement = Statement::new("SELECT address FROM sessions WHERE id = $1 AND user_id = $2")
+            .bind(id.to_string())
+            .bind(user.to_string());
+        let row = change.optional(statement).await?.ok_or_else(|| Refusal::missing("session", id))?;
+        change.execute(Statement::new("DELETE FROM sessions WHERE id = $1").bind(id.to_string())).await?;
+        let user = user.to_string();
+        let object = Object { kind: "user", id: &user, name: &name };
+        let detail = serde_json::json!({ "session": id, "address": row.text("address")? });
+        change.audit(action, object, &detail).await?;
+        change.commit().await
     }
 }
 

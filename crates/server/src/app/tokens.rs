@@ -4,7 +4,7 @@ use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::{Actor, App, Begun, Call, Object, Proof, Reason, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::name::Name;
-use crate::domain::{Action, Invalid, Role, Time, TokenId};
+use crate::domain::{Action, Invalid, Role, Time, TokenId, UserId};
 use crate::identity::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -104,8 +104,24 @@ impl App {
     /// One's own tokens, by name.
     pub async fn tokens(&self, call: &Call, filter: &TokenFilter) -> Result<Page<TokenView>, Refusal> {
         call.may(Action::ListTokens)?;
+        self.tokens_of(call.user()?, filter).await
+    }
+
+    /// The tokens of a user, by name.
+    pub async fn user_tokens(
+        &self,
+        call: &Call,
+        user: UserId,
+        filter: &TokenFilter,
+    ) -> Result<Page<TokenView>, Refusal> {
+        call.may(Action::ListUserTokens)?;
+        self.name_of(user).await?;
+        self.tokens_of(user, filter).await
+    }
+
+    async fn tokens_of(&self, user: UserId, filter: &TokenFilter) -> Result<Page<TokenView>, Refusal> {
         let mut conditions = Conditions::new();
-        conditions.add("user_id = ?", call.user()?.to_string());
+        conditions.add("user_id = ?", user.to_string());
         if let Some(text) = &filter.search {
             conditions.search("name_key", text);
         }
@@ -119,7 +135,7 @@ impl App {
     pub async fn create_token(&self, call: &Call, new: &NewToken) -> Result<CreatedToken, Refusal> {
         call.may(Action::CreateToken)?;
         let user = call.user()?.to_string();
-        if call.actor.proof == Proof::Token {
+        if matches!(call.actor.proof, Proof::Token { .. }) {
             // Else a token that leaks could outlive its end.
             return Err(Refusal::new(
                 Reason::Forbidden,
@@ -201,16 +217,34 @@ impl App {
     /// Withdraws one of one's tokens: it is of no use from now on.
     pub async fn delete_token(&self, call: &Call, id: TokenId) -> Result<(), Refusal> {
         call.may(Action::DeleteToken)?;
-        let user = call.user()?.to_string();
+        call.refuse_limited_token(Some(id))?;
+        self.delete_token_of(call, Action::DeleteToken, call.user()?, id).await
+    }
+
+    /// Withdraws a token of a user.
+    pub async fn delete_user_token(&self, call: &Call, user: UserId, id: TokenId) -> Result<(), Refusal> {
+        call.may(Action::DeleteUserToken)?;
+        self.delete_token_of(call, Action::DeleteUserToken, user, id).await
+    }
+
+    async fn delete_token_of(
+        &self,
+        call: &Call,
+        action: Action,
+        user: UserId,
+        id: TokenId,
+    ) -> Result<(), Refusal> {
+        let owner = self.name_of(user).await?;
         let mut change = self.begin(call).await?;
         let statement = Statement::new("SELECT name FROM tokens WHERE id = $1 AND user_id = $2")
             .bind(id.to_string())
-            .bind(user);
+            .bind(user.to_string());
         let row = change.optional(statement).await?.ok_or_else(|| Refusal::missing("token", id))?;
         change.execute(Statement::new("DELETE FROM tokens WHERE id = $1").bind(id.to_string())).await?;
         let (text, name) = (id.to_string(), row.text("name")?);
         let object = Object { kind: "token", id: &text, name: &name };
-        change.audit(Action::DeleteToken, object, &serde_json::json!({})).await?;
+        let detail = serde_json::json!({ "user_id": user, "user": owner });
+        change.audit(action, object, &detail).await?;
         change.commit().await
     }
 
@@ -237,6 +271,7 @@ impl App {
         }
         let limit: Vec<Role> = row.json("roles")?;
         let limit = (!limit.is_empty()).then_some(limit.as_slice());
-        Ok(Some(self.actor(&row, Proof::Token, limit).await?))
+        let proof = Proof::Token { id: super::id(&row, "token_id")?, limited: limit.is_some() };
+        Ok(Some(self.actor(&row, proof, limit).await?))
     }
 }

@@ -2,12 +2,14 @@
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::role_grants::USER_ROLES;
+use super::throttle::forget_failures;
 use super::{App, Begun, Call, Change, Object, Reason, Refusal};
-use crate::db::{Row, Statement};
+use crate::db::{Db, Row, Statement};
 use crate::domain::name::Name;
 use crate::domain::text::check_full_name;
+use crate::domain::time::{Clock, SystemClock};
 use crate::domain::{Action, Invalid, Role, Time, UserId};
-use crate::identity::{check_strength, one_time_password};
+use crate::identity::{Passwords, check_strength, one_time_password};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
@@ -80,6 +82,8 @@ pub struct UserChange {
 pub struct OneTimePassword {
     /// The password. It has to be changed at the next log-in.
     pub one_time_password: String,
+    /// How many API tokens of the user were withdrawn with the old password.
+    pub withdrawn_tokens: u64,
 }
 
 /// Which users.
@@ -275,33 +279,22 @@ impl App {
         change.commit().await
     }
 
-    /// Gives a user a one-time password and ends its sessions.
+    /// Gives a user a one-time password, ends its sessions and withdraws its API tokens.
     pub async fn reset_password(&self, call: &Call, id: UserId) -> Result<OneTimePassword, Refusal> {
         call.may(Action::ResetPassword)?;
         let password = one_time_password();
         let hash = self.passwords.hash(&password).await?;
         let mut change = self.begin(call).await?;
         let user = look(&mut change, id, None).await?;
-        change
-            .execute(
-                Statement::new(
-                    "UPDATE users SET password_hash = $2, must_change = $3, revision = revision + 1 WHERE id = $1",
-                )
-                .bind(id.to_string())
-                .bind(hash)
-                .bind(true),
-            )
-            .await?;
-        end_sessions(&mut change, id).await?;
-        change
-            .audit(
-                Action::ResetPassword,
-                Object { kind: "user", id: &id.to_string(), name: &user.name },
-                &serde_json::json!({}),
-            )
-            .await?;
+        let withdrawn_tokens = give_password(&mut change, &user, hash, user.disabled).await?;
         change.commit().await?;
-        Ok(OneTimePassword { one_time_password: password })
+        Ok(OneTimePassword { one_time_password: password, withdrawn_tokens })
+    }
+
+    /// The name of a user.
+    pub(super) async fn name_of(&self, id: UserId) -> Result<String, Refusal> {
+        let row = self.db.optional(one(id)).await?.ok_or_else(|| Refusal::missing("user", id))?;
+        Ok(row.text("name")?)
     }
 
     /// Makes the first administrator where there is no user at all; gives its one-time password then.
@@ -326,6 +319,54 @@ impl App {
         change.commit().await?;
         Ok(Some(password))
     }
+}
+
+/// Gives the user of this name a one-time password and lets it in, where no server works with the database that could
+/// be asked to.
+pub(crate) async fn reset_without_a_server(
+    db: &Db,
+    passwords: &Passwords,
+    name: &str,
+) -> Result<String, Refusal> {
+    let password = one_time_password();
+    let hash = passwords.hash(&password).await?;
+    let mut call = Call::of_server("");
+    "lamina reset-password".clone_into(&mut call.actor.name);
+    let mut change = Change::begin(db, SystemClock.now(), &call).await?;
+    let statement =
+        Statement::new("SELECT id FROM users WHERE name_key = $1").bind(crate::domain::name::key(name));
+    let row = change.optional(statement).await?.ok_or_else(|| Refusal::missing("user", name))?;
+    let user = look(&mut change, super::id(&row, "id")?, None).await?;
+    give_password(&mut change, &user, hash, false).await?;
+    change.commit().await?;
+    Ok(password)
+}
+
+/// Gives a user a one-time password, ends its sessions and withdraws its API tokens: who had the old password may have
+/// made some. Gives the number of those.
+async fn give_password(
+    change: &mut Change<'_>,
+    user: &UserView,
+    hash: String,
+    disabled: bool,
+) -> Result<u64, Refusal> {
+    let id = user.id.to_string();
+    let statement = Statement::new(
+        "UPDATE users SET password_hash = $2, must_change = $3, disabled = $4, revision = revision + 1 \
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(hash)
+    .bind(true)
+    .bind(disabled);
+    change.execute(statement).await?;
+    end_sessions(change, user.id).await?;
+    forget_failures(change, &user.name).await?;
+    let tokens = Statement::new("DELETE FROM tokens WHERE user_id = $1").bind(id.as_str());
+    let withdrawn = change.execute(tokens).await?;
+    let detail = serde_json::json!({ "enabled": user.disabled && !disabled, "withdrawn_tokens": withdrawn });
+    change.audit(Action::ResetPassword, Object { kind: "user", id: &id, name: &user.name }, &detail).await?;
+    Ok(withdrawn)
 }
 
 async fn insert(

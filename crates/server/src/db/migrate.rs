@@ -28,6 +28,7 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
     step!(5, "tasks", "0005_tasks.sql"),
     step!(6, "retention of tasks", "0006_retention.sql"),
     step!(7, "the webhook", "0007_webhook.sql"),
+    step!(8, "identifiers of sessions, failed log-ins by name and address", "0008_sessions.sql"),
 ];
 
 /// The newest version of the tables that this program knows.

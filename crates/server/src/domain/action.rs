@@ -73,6 +73,8 @@ actions! {
     DeleteToken "delete_token" Change Own;
     /// List one's sessions.
     ListSessions "list_sessions" Read Own;
+    /// End one of one's sessions.
+    EndSession "end_session" Change Own;
     /// List users.
     ListUsers "list_users" Read Administer;
     /// See a user.
@@ -85,6 +87,14 @@ actions! {
     DeleteUser "delete_user" Change Administer;
     /// Give a user a one-time password.
     ResetPassword "reset_password" Change Administer;
+    /// List the API tokens of a user.
+    ListUserTokens "list_user_tokens" Read Administer;
+    /// Withdraw an API token of a user.
+    DeleteUserToken "delete_user_token" Change Administer;
+    /// List the sessions of a user.
+    ListUserSessions "list_user_sessions" Read Administer;
+    /// End a session of a user.
+    EndUserSession "end_user_session" Change Administer;
     /// List groups.
     ListGroups "list_groups" Read Administer;
     /// See a group.

@@ -94,6 +94,8 @@ ids! {
     GroupId;
     /// Identifies an API token.
     TokenId;
+    /// Identifies a session.
+    SessionId;
     /// Identifies an entry of the audit history.
     AuditId;
     /// Identifies an icon.

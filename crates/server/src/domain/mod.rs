@@ -17,8 +17,8 @@ pub mod time;
 
 pub use action::Action;
 pub use id::{
-    AuditId, ConfigurationId, GroupId, IconId, ImageId, LayerId, NotAnId, TaskId, TemplateId, TokenId,
-    UserId, VersionId,
+    AuditId, ConfigurationId, GroupId, IconId, ImageId, LayerId, NotAnId, SessionId, TaskId, TemplateId,
+    TokenId, UserId, VersionId,
 };
 pub use invalid::{FieldError, Invalid};
 pub use role::{Role, Roles};

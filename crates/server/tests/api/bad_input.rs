@@ -1,6 +1,9 @@
 //! Requests that nobody should send.
 
+use crate::document::operations;
 use crate::rig::{Answer, PASSWORD, Rig, on_both_databases};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +12,80 @@ on_both_databases! {
     a_page_of_another_site_gets_nowhere;
     what_is_not_there_is_said_to_be_not_there;
     answers_tell_browsers_to_be_careful;
+    whoever_asks_for_the_headers_alone_gets_them;
+    a_text_with_the_character_of_number_zero_is_refused_wherever_it_stands;
+}
+
+async fn whoever_asks_for_the_headers_alone_gets_them(rig: Rig) {
+    rig.become_administrator().await;
+    let mut asked = 0;
+    for (method, path, operation) in operations() {
+        if method != "get" {
+            continue;
+        }
+        asked += 1;
+        let path = path.replace("{id}", "0190c5f0-0000-7000-8000-000000000000").replace("{number}", "1");
+        let head = rig.ask(Method::HEAD, &path, Value::Null).await;
+        assert_eq!(head.body, Value::Null, "{operation}");
+        let get = rig.get(&path).await;
+        assert_eq!(head.status, get.status, "{operation}: {:#}", get.body);
+        assert!(head.status.as_u16() < 500, "{operation}: {}", head.status);
+        let strangers = rig.ask_as(&rig.stranger(), Method::HEAD, &path, Value::Null, &[]).await.status;
+        assert_eq!(strangers == 401, operation != "health", "{operation} as a stranger: {strangers}");
+    }
+    assert!(asked > 30, "the operations are found");
+}
+
+async fn a_text_with_the_character_of_number_zero_is_refused_wherever_it_stands(rig: Rig) {
+    let nul = |answer: Answer, field: &str| drop(answer.refused(422, "invalid").field(field, "text-nul"));
+    let log_in = async |name: &str, password: &str| {
+        let credentials = json!({ "name": name, "password": password });
+        rig.ask_as(&rig.stranger(), Method::POST, "/session", credentials, &[]).await
+    };
+    nul(log_in("ad\u{0}min", "x").await, "name");
+    nul(log_in("admin", "\u{0}").await, "password");
+
+    rig.become_administrator().await;
+    for (path, field) in [
+        ("/layers?search=a%00b", "search"),
+        ("/audit?action=%00", "action"),
+        ("/audit?object_kind=%00", "object_kind"),
+        ("/audit?object_id=%00", "object_id"),
+        ("/tasks?object=%00", "object"),
+        ("/tasks?kind=%00", "kind"),
+        ("/connector-configurations?connector=%00", "connector"),
+        ("/users?search=%00", "search"),
+        ("/icons?search=%00", "search"),
+        ("/me/sessions?address=%00", "address"),
+        ("/resolve?reference=app%3A%00", "reference"),
+        ("/users?se%00arch=x", "se?arch"),
+        ("/users/%00", "id"),
+        ("/connectors/file%00share", "id"),
+        ("/templates/%00/revisions/1", "id"),
+    ] {
+        nul(rig.get(path).await, field);
+    }
+    for cursor in
+        [json!({ "s": "name", "t": "\u{0}", "i": "x" }), json!({ "s": "name", "t": "x", "i": "\u{0}" })]
+    {
+        let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());
+        let answer = rig.get(&format!("/users?sort=name&cursor={cursor}")).await;
+        answer.refused(422, "invalid").field("cursor", "cursor-unreadable");
+    }
+    let file =
+        json!({ "name": "x", "apps": [{ "layer": "Office" }, { "layer": "Edi\u{0}tor", "version": "1" }] });
+    nul(rig.ask(Method::POST, "/templates/import", file).await, "apps[1].layer");
+    let fields = json!({ "connector": "fileshare", "name": "x", "fields": { "pa\u{0}th": "/" } });
+    nul(rig.ask(Method::POST, "/connector-configurations", fields).await, "fields.pa?th");
+    let icon = rig.upload("/icons?name=a%00b", "image/png", crate::icons::png()).await;
+    nul(icon, "name");
+    let new = json!({ "name": "Ann" });
+    let comment = [("x-lamina-comment", "a%00b")];
+    let answer = rig.ask_with(Method::POST, "/users", new.clone(), &comment).await;
+    answer.refused(422, "invalid").field("X-Lamina-Comment", "comment-control-character");
+    // This is no such character, but a backslash and some letters.
+    let backslash = json!({ "name": "Ann", "full_name": "\\u0000" });
+    rig.ask_with(Method::POST, "/users", backslash, &[("idempotency-key", "%00")]).await.created();
 }
 
 async fn a_body_that_is_not_as_it_should_be_is_refused_with_its_reason(rig: Rig) {
@@ -19,7 +96,7 @@ async fn a_body_that_is_not_as_it_should_be_is_refused_with_its_reason(rig: Rig)
     post(json!({ "name": 7 })).await.refused(422, "body-data");
     post(json!([])).await.refused(422, "body-data");
     post(json!({ "name": "Ann", "roles": ["root"] })).await.refused(422, "body-data");
-    post(json!({ "name": "a/b", "full_name": "x\u{0}" }))
+    post(json!({ "name": "a/b", "full_name": "x\u{1}" }))
         .await
         .refused(422, "invalid")
         .field("name", "name-character")

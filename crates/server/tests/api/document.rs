@@ -99,8 +99,15 @@ fn every_list_is_read_by_page_filtered_and_sorted() {
 
 #[test]
 fn what_makes_something_can_be_asked_twice_and_what_changes_something_says_of_which_state() {
-    /// They have no state that others could have changed: one's own password, session and tokens.
-    const OWN: [&str; 3] = ["change_password", "log_out", "delete_token"];
+    /// They have no state that others could have changed: one's own password, and sessions and tokens.
+    const OWN: [&str; 6] = [
+        "change_password",
+        "log_out",
+        "delete_token",
+        "delete_user_token",
+        "end_session",
+        "end_user_session",
+    ];
     let document = serde_json::to_value(server::api::document()).unwrap();
     for (method, path, name) in operations() {
         let operation = &document["paths"][&path][&method];

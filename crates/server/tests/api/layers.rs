@@ -84,7 +84,7 @@ async fn a_layer_is_changed_within_the_rules_of_its_kind(rig: Rig) {
         .await
         .refused(422, "invalid")
         .field("name", "name-taken");
-    change(office, json!({ "name": "a/b", "priority": 0, "description": "\u{0}", "icon_id": office }), "*")
+    change(office, json!({ "name": "a/b", "priority": 0, "description": "\u{1}", "icon_id": office }), "*")
         .await
         .refused(422, "invalid")
         .field("name", "name-character")

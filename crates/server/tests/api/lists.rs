@@ -70,7 +70,7 @@ async fn a_cursor_or_order_of_another_list_is_refused(rig: Rig) {
         let path = format!("/groups?{query}&cursor={cursor}");
         rig.get(&path).await.refused(422, "invalid").field("cursor", "cursor-unreadable");
     }
-    for cursor in ["x", "e30", "", "%00", "eyJzIjoibmFtZSIsIm4iOjEsImkiOiJ4In0"] {
+    for cursor in ["x", "e30", "", "%01", "eyJzIjoibmFtZSIsIm4iOjEsImkiOiJ4In0"] {
         rig.get(&format!("/groups?cursor={cursor}"))
             .await
             .refused(422, "invalid")

@@ -65,7 +65,10 @@ fn action(name: &str) -> Option<Action> {
 
 /// Asks an operation with an identifier that nothing has and an empty body: enough to get behind the permission.
 async fn ask(rig: &Rig, client: &reqwest::Client, method: &str, path: &str) -> (u16, String) {
-    let path = path.replace("{id}", "0190c5f0-0000-7000-8000-000000000000").replace("{number}", "1");
+    let path =
+        ["{id}", "{token}", "{session}"].into_iter().fold(path.replace("{number}", "1"), |path, id| {
+            path.replace(id, "0190c5f0-0000-7000-8000-000000000000")
+        });
     let method: Method = method.to_uppercase().parse().unwrap();
     let answer = rig.ask_as(client, method, &path, json!({}), &[("if-match", "*")]).await;
     (answer.status.as_u16(), answer.body["code"].as_str().unwrap_or_default().to_owned())
@@ -220,6 +223,22 @@ async fn succeed(rig: &Rig, operation: &str) -> Option<(Method, String, Value)> 
             let made = rig.ask(Method::POST, "/me/tokens", token).await.created();
             let path = format!("/me/tokens/{}", made.body["token"]["id"].as_str().unwrap());
             (Method::DELETE, path, Value::Null)
+        }
+        "end_session" | "end_user_session" => {
+            let credentials = json!({ "name": "admin", "password": PASSWORD });
+            rig.ask_as(&rig.stranger(), Method::POST, "/session", credentials, &[]).await.ok();
+            let sessions = rig.get("/me/sessions?sort=-created_at").await.ok().body;
+            let session = sessions["items"][0]["id"].as_str().unwrap().to_owned();
+            let me = rig.get("/me").await.ok().body["id"].as_str().unwrap().to_owned();
+            let whose = if operation == "end_session" { "/me".to_owned() } else { format!("/users/{me}") };
+            (Method::DELETE, format!("{whose}/sessions/{session}"), Value::Null)
+        }
+        "delete_user_token" => {
+            let token = json!({ "name": "withdrawn", "days": 1 });
+            let made = rig.ask(Method::POST, "/me/tokens", token).await.created();
+            let me = rig.get("/me").await.ok().body["id"].as_str().unwrap().to_owned();
+            let token = made.body["token"]["id"].as_str().unwrap();
+            (Method::DELETE, format!("/users/{me}/tokens/{token}"), Value::Null)
         }
         "create_user" => (Method::POST, "/users".into(), json!({ "name": "made" })),
         "update_user" => (Method::PATCH, user("changed").await, json!({ "full_name": "x" })),

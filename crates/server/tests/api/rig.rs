@@ -4,9 +4,10 @@ use connectors::simulated::Simulation;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::tasks::Conduct;
-use server::{Config, EngineProcess, Registry, Server, Tls};
+use server::{Config, Connections, EngineProcess, Registry, Server, Tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -56,6 +57,11 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Runs a test on a database of the kind, or says why it cannot.
 pub(crate) async fn run<F: Future<Output = ()>>(kind: Kind, name: &str, test: fn(Rig) -> F) {
+    run_with(kind, name, test).await;
+}
+
+/// The same with a test that has brought something.
+pub(crate) async fn run_with(kind: Kind, name: &str, test: impl AsyncFnOnce(Rig)) {
     let database = match kind {
         Kind::Sqlite => None,
         Kind::Postgres => match std::env::var("LAMINA_POSTGRES") {
@@ -100,6 +106,8 @@ impl Rig {
             store: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: Tls::Off,
+            behind_proxy: false,
+            connections: Connections { most: 200, patience: Duration::from_secs(20) },
             database,
             engine: EngineProcess::Server,
             credentials: None,
@@ -214,6 +222,13 @@ impl Rig {
             request = request.json(&body);
         }
         Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Starts the server again, set up in another way.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop().await;
+        change(&mut self.config);
+        self.start_again().await;
     }
 
     /// Reads.

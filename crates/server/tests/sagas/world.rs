@@ -74,6 +74,8 @@ pub(crate) fn config(directory: PathBuf, database: Option<String>, meddler: &Med
         store: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: server::Tls::Off,
+        behind_proxy: false,
+        connections: server::Connections { most: 200, patience: Duration::from_secs(20) },
         database,
         engine: EngineProcess::Worker(Worker::new(std::env::current_exe().unwrap(), ["worker"])),
         credentials: None,

@@ -5,6 +5,7 @@
     reason = "comments of options are help texts, where brackets mean: may be left out"
 )]
 
+mod access;
 mod amounts;
 mod app;
 mod audit;

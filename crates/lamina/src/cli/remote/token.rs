@@ -5,9 +5,10 @@ use super::choices::{ROLES, one_of};
 use super::trouble::Trouble;
 use super::user::roles;
 use super::{Context, Done, LimitArgs, Run, input, list};
-use crate::printer::page::Visible;
+use crate::printer::page::{Page, Visible};
 use clap::{Args, Subcommand};
-use client::types::{NewToken, Role};
+use client::types::{NewToken, Role, TokenView};
+use std::io;
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum Command {
@@ -59,38 +60,42 @@ impl Run for Command {
         match self {
             Command::List(args) => {
                 let tokens = list!(context, args.limit.limit, list_tokens)?;
-                context.show_list(&tokens, "You have no API token.", |tokens, page| {
-                    page.table(
-                        ["NAME", "LIMITED TO", "ENDS", "LAST USED"],
-                        &[],
-                        tokens.iter().map(|token| {
-                            [
-                                Visible(&token.name).to_string(),
-                                roles(&token.roles),
-                                time(&token.expires_at),
-                                token.used_at.as_ref().map_or_else(|| "-".to_owned(), time),
-                            ]
-                        }),
-                    )
-                })
+                context.show_list(&tokens, "You have no API token.", write)
             }
             Command::Create(args) => args.run(context).await,
             Command::Delete(args) => {
                 let (tokens, _) = list!(context, u32::MAX, list_tokens)?;
-                let wanted = args.token.to_lowercase();
-                let token = tokens
-                    .into_iter()
-                    .find(|token| *token.id == args.token || token.name.to_lowercase() == wanted)
-                    .ok_or_else(|| {
-                        Trouble::missing("token", &args.token)
-                            .hint("`lamina token list` shows what there is.")
-                    })?;
+                let token = find(tokens, &args.token).ok_or_else(|| {
+                    Trouble::missing("token", &args.token).hint("`lamina token list` shows what there is.")
+                })?;
                 context.sure(&format!("Withdraw the token {}?", Visible(&token.name)))?;
                 context.api.delete_token().id(token.id.to_string()).send().await?;
                 context.done(format_args!("Withdrew the token {}.", Visible(&token.name)))
             }
         }
     }
+}
+
+/// Tokens as a table.
+pub(super) fn write(tokens: &[TokenView], page: &mut Page<'_>) -> io::Result<()> {
+    page.table(
+        ["NAME", "LIMITED TO", "ENDS", "LAST USED"],
+        &[],
+        tokens.iter().map(|token| {
+            [
+                Visible(&token.name).to_string(),
+                roles(&token.roles),
+                time(&token.expires_at),
+                token.used_at.as_ref().map_or_else(|| "-".to_owned(), time),
+            ]
+        }),
+    )
+}
+
+/// The token of this name or identifier.
+pub(super) fn find(tokens: Vec<TokenView>, wanted: &str) -> Option<TokenView> {
+    let name = wanted.to_lowercase();
+    tokens.into_iter().find(|token| *token.id == wanted || token.name.to_lowercase() == name)
 }
 
 impl CreateArgs {

@@ -3,7 +3,8 @@
 use super::choices::{ROLES, one_of};
 use super::layer::nothing_to_change;
 use super::trouble::Trouble;
-use super::{Context, Done, LimitArgs, Run, amounts::time, input, list, tag};
+use super::{Context, Done, LimitArgs, Run, access, amounts::time, input, list, tag};
+use crate::printer::amount::Of;
 use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::{Args, Subcommand};
 use client::types::{NewUser, PasswordChange, Role, UserChange, UserView};
@@ -17,7 +18,10 @@ pub(in crate::cli) enum Command {
     Edit(EditArgs),
     ResetPassword(ResetPasswordArgs),
     ChangePassword(ChangePasswordArgs),
-    Sessions(SessionsArgs),
+    Sessions(access::SessionsArgs),
+    EndSession(access::EndSessionArgs),
+    Tokens(access::TokensArgs),
+    WithdrawToken(access::WithdrawTokenArgs),
     Delete(DeleteArgs),
 }
 
@@ -37,13 +41,6 @@ pub(in crate::cli) struct NameArgs {
     /// The user
     #[arg(value_name = "USER")]
     user: String,
-}
-
-/// List your own sessions
-#[derive(Args)]
-pub(in crate::cli) struct SessionsArgs {
-    #[command(flatten)]
-    limit: LimitArgs,
 }
 
 /// Make a user; without --password-stdin the server makes a one-time password and shows it once
@@ -93,7 +90,9 @@ pub(in crate::cli) struct EditArgs {
     enable: bool,
 }
 
-/// Give a user a one-time password, which is shown once; the user's sessions end
+/// Give a user a one-time password, which is shown once
+///
+/// The user's sessions end, and its API tokens are withdrawn.
 #[derive(Args)]
 pub(in crate::cli) struct ResetPasswordArgs {
     /// The user
@@ -127,6 +126,9 @@ impl Run for Command {
             Command::ResetPassword(args) => args.run(context).await,
             Command::ChangePassword(args) => args.run(context).await,
             Command::Sessions(args) => args.run(context).await,
+            Command::EndSession(args) => args.run(context).await,
+            Command::Tokens(args) => args.run(context).await,
+            Command::WithdrawToken(args) => args.run(context).await,
             Command::Delete(args) => args.run(context).await,
         }
     }
@@ -234,34 +236,16 @@ impl EditArgs {
 impl ResetPasswordArgs {
     async fn run(self, context: &Context) -> Done {
         let user = context.user(&self.user).await?;
-        context.sure(&format!("Give {} a one-time password and end their sessions?", Visible(&user.name)))?;
+        let name = Visible(&user.name);
+        context.sure(&format!("Give {name} a one-time password, and end their sessions and tokens?"))?;
         let made = context.api.reset_password().id(user.id.to_string()).send().await?.into_inner();
         context.show(&made, |page| {
-            page.line(format_args!("One-time password, shown only now: {}", made.one_time_password))
+            page.line(format_args!("One-time password, shown only now: {}", made.one_time_password))?;
+            match made.withdrawn_tokens {
+                0 => Ok(()),
+                tokens => page.line(format_args!("Withdrew {}.", Of(tokens.unsigned_abs(), "API token"))),
+            }
         })
-    }
-}
-
-impl SessionsArgs {
-    async fn run(self, context: &Context) -> Done {
-        let sessions = list!(context, self.limit.limit, list_sessions)?;
-        context.show_list(
-            &sessions,
-            "You have no session; what you use here is a token.",
-            |sessions, page| {
-                page.table(
-                    ["BEGUN", "LAST USED", "FROM"],
-                    &[],
-                    sessions.iter().map(|session| {
-                        [
-                            time(&session.created_at),
-                            time(&session.seen_at),
-                            Visible(&session.address).to_string(),
-                        ]
-                    }),
-                )
-            },
-        )
     }
 }
 
