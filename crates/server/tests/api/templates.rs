@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use server::db::Statement;
 
 on_both_databases! {
+    templates_are_compared_with_each_other;
     a_template_pins_what_it_is_made_of;
     what_does_not_belong_together_is_refused_field_by_field;
     a_template_is_changed_and_every_state_of_it_kept;
@@ -367,4 +368,20 @@ async fn a_template_is_made_once_for_each_key(rig: Rig) {
         .await
         .refused(409, "idempotency-key-reused");
     assert_eq!(rig.get("/templates").await.ok().body["items"].as_array().unwrap().len(), 1);
+}
+
+async fn templates_are_compared_with_each_other(rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let desk = shop.make(&rig, "Desk").await;
+    let mut kiosk = shop.template("Kiosk");
+    kiosk["apps"] = json!([{ "version_id": shop.office_1, "priority": 3 }]);
+    let kiosk = rig.ask(Method::POST, "/templates", kiosk).await.created().body;
+    let path = format!("/templates/{desk}/diff?to={}", kiosk["id"].as_str().unwrap());
+    let found = rig.get(&path).await.ok().body;
+    assert_eq!(found["fields"], json!([{ "field": "name", "before": "Desk", "after": "Kiosk" }]));
+    assert_eq!(found["apps_removed"][0]["layer"], "Editor");
+    assert_eq!(found["apps_changed"][0]["after"]["priority"], 3);
+    let nothing = crate::fixture::no_template();
+    rig.get(&format!("/templates/{desk}/diff?to={nothing}")).await.refused(404, "not-found");
 }
