@@ -8,6 +8,7 @@ use server::app::{Call, usage};
 use server::db::Statement;
 
 on_both_databases! {
+    a_version_tells_what_is_on_its_packaging_disk;
     layers_are_listed_with_their_latest_version;
     a_layer_is_changed_within_the_rules_of_its_kind;
     a_layer_is_changed_by_those_who_manage_its_kind;
@@ -298,4 +299,44 @@ async fn what_uses_a_version_keeps_it_from_being_deleted(rig: Rig) {
     }
     let message = refusal(&shop.platform_1).await.unwrap_err().failure.message;
     assert!(message.contains("Many 08; others"), "{message}");
+}
+
+async fn a_version_tells_what_is_on_its_packaging_disk(rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let tools = fixture::platform(&rig, "Tools", &shop.os, "packaging").await;
+    let tools_1 = fixture::version(&rig, &tools, 1, "deployable", None).await;
+    let office_2 = fixture::version(&rig, &shop.office, 2, "packaging", None).await;
+    let packaging = fixture::Packaging {
+        version: &office_2,
+        os: &shop.os_1,
+        base: Some(&shop.office_1),
+        platform: Some(&tools_1),
+        prerequisites: &[&shop.editor_1],
+        configuration: &shop.configuration,
+    };
+    fixture::packaging(&rig, packaging).await;
+    let named = |layer_id: &str, layer: &str, version_id: &str| {
+        json!({ "layer_id": layer_id, "layer": layer, "version_id": version_id, "version": "1" })
+    };
+    let expected = json!({
+        "os": named(&shop.os, "Windows", &shop.os_1),
+        "base": named(&shop.office, "Office", &shop.office_1),
+        "prerequisites": [named(&shop.editor, "Editor", &shop.editor_1)],
+        "platform": named(&tools, "Tools", &tools_1),
+        "configuration": { "id": shop.configuration, "name": "Share" },
+        "disk": office_2,
+        "format": "vhdx",
+    });
+    assert_eq!(rig.get(&format!("/versions/{office_2}")).await.ok().body["packaging"], expected);
+    let listed = rig.get(&format!("/layers/{}/versions", shop.office)).await.ok().body;
+    assert_eq!(listed["items"][0]["packaging"], expected);
+    assert!(listed["items"][1].get("packaging").is_none(), "{listed:#}");
+
+    // Names are those of now.
+    let name = json!({ "name": "Windows 11" });
+    let path = format!("/layers/{}", shop.os);
+    rig.ask_with(Method::PATCH, &path, name, &[("if-match", "*")]).await.ok();
+    let version = rig.get(&format!("/versions/{office_2}")).await.ok().body;
+    assert_eq!(version["packaging"]["os"]["layer"], "Windows 11");
 }

@@ -277,6 +277,9 @@ impl Case for Finalize {
         assert_eq!(world.state(made).await, "deployable");
         assert!(!world.place.join(format!("{name}.raw")).exists(), "the packaging disk is gone");
         let version = id(made, "version_id");
+        let remembered = world.get(&format!("/versions/{version}")).await;
+        let disk = &remembered["provenance"]["packaging"]["disk"];
+        assert_eq!(*disk, format!("{name}.raw"), "what it was made on: {remembered:#}");
         let report = world.get(&format!("/versions/{version}/report")).await.to_string();
         assert!(report.contains("\"id\""), "the store knows it: {report}");
         assert_eq!(world.rows("SELECT disk_name AS it FROM packagings").await, [""; 0]);

@@ -2,6 +2,7 @@
 
 use super::super::sagas::{FINALIZE_VERSION, FinalizeVersion};
 use super::super::tasks::Wanted;
+use super::super::versions::packagings;
 use super::super::{App, Begun, Call, Change, Reason, Refusal};
 use super::deleting::Started;
 use super::packaging::composite;
@@ -110,6 +111,7 @@ impl App {
             disk,
             override_reason,
             os_version: os.to_string(),
+            packaging: packagings(&mut change, &[id]).await?.remove(&id),
         };
         let state =
             Statement::new("UPDATE versions SET state = 'finalizing', revision = revision + 1 WHERE id = $1")

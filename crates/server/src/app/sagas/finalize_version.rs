@@ -4,6 +4,7 @@ use super::leftover::Leftover;
 use super::steps;
 use super::work::{self, FetchedDisk, VersionInStore};
 use crate::app::App;
+use crate::app::versions::PackagingView;
 use crate::db::Statement;
 use crate::domain::ConfigurationId;
 use crate::domain::layer::PlatformTypes;
@@ -43,6 +44,9 @@ pub(in crate::app) struct FinalizeVersion {
     pub(in crate::app) override_reason: Option<String>,
     /// The OS version that it was made on, to be remembered.
     pub(in crate::app) os_version: String,
+    /// What was on the packaging disk, for people, to be remembered.
+    #[serde(default)]
+    pub(in crate::app) packaging: Option<PackagingView>,
 }
 
 pub(super) fn saga() -> Saga<App> {
@@ -198,6 +202,7 @@ impl Step<App> for Record {
         let summary: Summary = at.output("capture")?;
         let provenance = serde_json::json!({
             "os_version": parameters.os_version,
+            "packaging": parameters.packaging,
             "composite": parameters.composite,
             "override_reason": parameters.override_reason,
             "task": at.task.id,
