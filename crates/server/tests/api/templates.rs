@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use server::db::Statement;
 
 on_both_databases! {
+    an_override_of_publishing_has_a_reason_that_is_kept;
     templates_are_compared_with_each_other;
     a_template_pins_what_it_is_made_of;
     what_does_not_belong_together_is_refused_field_by_field;
@@ -384,4 +385,17 @@ async fn templates_are_compared_with_each_other(rig: Rig) {
     assert_eq!(found["apps_changed"][0]["after"]["priority"], 3);
     let nothing = crate::fixture::no_template();
     rig.get(&format!("/templates/{desk}/diff?to={nothing}")).await.refused(404, "not-found");
+}
+
+async fn an_override_of_publishing_has_a_reason_that_is_kept(rig: Rig) {
+    rig.become_administrator().await;
+    let desk = Shop::open(&rig, "").await.make(&rig, "Desk").await;
+    let publish = |reason: &str| json!({ "templates": [{ "template_id": desk }], "override_reason": reason });
+    for reason in ["", "  ", &"x".repeat(5000)] {
+        let refused = rig.ask(Method::POST, "/publish", publish(reason)).await;
+        refused.refused(422, "invalid").field("override_reason", "override-reason");
+    }
+    rig.ask(Method::POST, "/publish", publish(" tested by hand ")).await.created();
+    let audit = rig.get("/audit?action=publish_templates").await.ok().body;
+    assert_eq!(audit["items"][0]["detail"]["override_reason"], "tested by hand");
 }

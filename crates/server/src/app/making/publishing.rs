@@ -6,6 +6,7 @@ use super::super::tasks::Wanted;
 use super::super::templates::store;
 use super::super::{App, Begun, Call, Change, Object, Refusal};
 use super::packaging::composite;
+use super::place::check_reason;
 use super::{connector_of, disk_name};
 use crate::app::templates::store::Template;
 use crate::db::Statement;
@@ -71,6 +72,9 @@ impl App {
             let message = format!("1 to {MOST} templates are published at once.");
             return Err(Invalid::field("templates", "too-many", message).into());
         }
+        let mut invalid = Invalid::new();
+        let override_reason = check_reason(&mut invalid, wanted.override_reason.as_deref());
+        invalid.finish()?;
         let mut change = match self.begin_creating(call, Action::PublishTemplates, wanted).await? {
             Begun::Before(publishing) => return Ok(publishing),
             Begun::Now(change) => change,
@@ -80,7 +84,7 @@ impl App {
         for (index, one) in wanted.templates.iter().enumerate() {
             let field = format!("templates[{index}]");
             let template = store::read(&mut change, one.template_id).await?;
-            let checked = self.parameters(&mut change, &field, &template, one, wanted, call).await?;
+            let checked = self.parameters(&mut change, &field, &template, one, override_reason.as_deref(), call).await?;
             let Some(parameters) = invalid.take(checked) else { continue };
             let (task, image) = (TaskId::new(), parameters.image);
             let text = template.id.to_string();
@@ -93,7 +97,8 @@ impl App {
                 parameters,
             };
             self.enqueue(&mut change, task, task_wanted).await?;
-            let detail = serde_json::json!({ "image": image, "revision": template.revision, "task": task });
+            let detail = serde_json::json!({ "image": image, "revision": template.revision, "task": task,
+                "override_reason": override_reason });
             change.audit(Action::PublishTemplates, object, &detail).await?;
             tasks.push(PublishingTask { template_id: template.id, image_id: image, task_id: task });
         }
@@ -110,7 +115,7 @@ impl App {
         field: &str,
         template: &Template,
         wanted: &PublishTemplate,
-        all: &PublishTemplates,
+        override_reason: Option<&str>,
         call: &Call,
     ) -> Result<Result<Publish, Invalid>, Refusal> {
         let content = &template.content;
@@ -161,7 +166,7 @@ impl App {
                 RecoveryRule::Drop => Some(Recovery::Drop),
                 RecoveryRule::Refuse => None,
             },
-            override_reason: all.override_reason.clone(),
+            override_reason: override_reason.map(str::to_owned),
             configuration: configuration.id,
             connector,
             shipment: Shipment { purpose: Purpose::Publish, name: disk, format },
