@@ -107,7 +107,7 @@ impl Step<App> for MachineOff {
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
         // What went wrong is for the person at the packaging machine to put right, and then to finalize again.
-        work::change(at, &work::packaging_again(parameters(at)?.version.version)).await
+        work::change(at, &work::packaging_again(at, parameters(at)?.version.version)).await
     }
 }
 
