@@ -274,7 +274,8 @@ impl App {
         let name = reference::of_version(after.kind, &after.layer, &after.name);
         let object = Object { kind: "version", id: &text, name: &name };
         let detail = serde_json::json!({ "before": before, "after": after });
-        change.audit(Action::UpdateVersion, object, &detail).await?;
+        let also = [("layer", after.layer_id.to_string())];
+        change.audit_touching(Action::UpdateVersion, object, &also, &detail).await?;
         change.commit().await?;
         Ok(after)
     }

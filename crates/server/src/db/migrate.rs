@@ -28,6 +28,7 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
     step!(5, "tasks", "0005_tasks.sql"),
     step!(6, "retention of tasks", "0006_retention.sql"),
     step!(7, "the webhook", "0007_webhook.sql"),
+    step!(9, "what the audit history is about, and claims of tasks", "0009_objects_and_claims.sql"),
 ];
 
 /// The newest version of the tables that this program knows.

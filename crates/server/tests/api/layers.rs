@@ -8,6 +8,7 @@ use server::app::{Call, usage};
 use server::db::Statement;
 
 on_both_databases! {
+    a_version_in_packaging_is_given_up_by_deleting_it_and_not_looked_into;
     a_version_tells_what_is_on_its_packaging_disk;
     layers_are_listed_with_their_latest_version;
     a_layer_is_changed_within_the_rules_of_its_kind;
@@ -316,9 +317,7 @@ async fn a_version_tells_what_is_on_its_packaging_disk(rig: Rig) {
         configuration: &shop.configuration,
     };
     fixture::packaging(&rig, packaging).await;
-    let named = |layer_id: &str, layer: &str, version_id: &str| {
-        json!({ "layer_id": layer_id, "layer": layer, "version_id": version_id, "version": "1" })
-    };
+    let named = |layer_id: &str, layer: &str, version_id: &str| json!({ "layer_id": layer_id, "layer": layer, "version_id": version_id, "version": "1" });
     let expected = json!({
         "os": named(&shop.os, "Windows", &shop.os_1),
         "base": named(&shop.office, "Office", &shop.office_1),
@@ -339,4 +338,30 @@ async fn a_version_tells_what_is_on_its_packaging_disk(rig: Rig) {
     rig.ask_with(Method::PATCH, &path, name, &[("if-match", "*")]).await.ok();
     let version = rig.get(&format!("/versions/{office_2}")).await.ok().body;
     assert_eq!(version["packaging"]["os"]["layer"], "Windows 11");
+}
+
+async fn a_version_in_packaging_is_given_up_by_deleting_it_and_not_looked_into(rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let office_2 = fixture::version(&rig, &shop.office, 2, "packaging", None).await;
+    for path in [
+        format!("/versions/{office_2}/report"),
+        format!("/versions/{office_2}/diff?to={}", shop.office_1),
+        format!("/versions/{}/diff?to={office_2}", shop.office_1),
+    ] {
+        let refused = rig.get(&path).await.refused(409, "version-not-captured");
+        assert_eq!(refused.body["message"], "app:Office@2 is in packaging: nothing is captured yet.");
+    }
+    let task = fixture::task(&rig, "admin").await;
+    let waits = Statement::new(
+        "UPDATE tasks SET state = 'action-required', next_action = 'finalize', ended_at = 1 WHERE id = $1",
+    );
+    rig.app.db().execute(waits.bind(task.as_str())).await.unwrap();
+    let refused = rig.ask(Method::POST, &format!("/tasks/{task}/stop"), Value::Null).await;
+    let refused = refused.refused(409, "task-ended");
+    assert!(refused.body["hint"].as_str().unwrap().contains("lamina version delete"), "{:#}", refused.body);
+    let since = "/tasks?changed_since=2026-01-01T00:00:00Z";
+    assert_eq!(rig.get(since).await.ok().body["items"][0]["id"], json!(task));
+    assert_eq!(rig.get("/tasks?changed_since=2126-01-01T00:00:00Z").await.ok().body["items"], json!([]));
+    rig.get("/tasks?changed_since=1795000000000").await.refused(422, "query");
 }

@@ -11,6 +11,7 @@ use super::{disk_name, version_object};
 use crate::db::{Row, Statement};
 use crate::domain::layer::{LayerKind, VersionState};
 use crate::domain::{Action, ConfigurationId, Invalid, TaskId, VersionId, reference};
+use crate::tasks::change_task;
 use connectors::DiskName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -36,7 +37,7 @@ impl InPackaging {
     /// Reads it.
     pub(super) async fn read(change: &mut Change<'_>, id: VersionId) -> Result<InPackaging, Refusal> {
         let statement = Statement::new(
-            "SELECT v.state, v.name, v.max_bytes, l.name AS layer, l.kind, l.platform, p.os_version_id, \
+            "SELECT v.state, v.name, v.max_bytes, v.layer_id, l.name AS layer, l.kind, l.platform, p.os_version_id, \
              p.base_version_id, p.platform_version_id, p.configuration_id, p.disk_name FROM versions v \
              JOIN layers l ON l.id = v.layer_id LEFT JOIN packagings p ON p.version_id = v.id WHERE v.id = $1",
         )
@@ -118,12 +119,12 @@ impl App {
                 .bind(id.to_string());
         change.execute(state).await?;
         // The task that waits for this is over.
-        let waited = Statement::new(
-            "UPDATE tasks SET state = 'done', next_action = NULL, changed_at = $2 \
-             WHERE object_kind = 'version' AND object_id = $1 AND state = 'action-required'",
+        let waited = change_task(
+            change.now(),
+            "state = 'done', next_action = NULL \
+             WHERE object_kind = 'version' AND object_id = $2 AND state = 'action-required'",
         )
-        .bind(id.to_string())
-        .bind(change.now().millis());
+        .bind(id.to_string());
         change.execute(waited).await?;
         let (task, text) = (TaskId::new(), id.to_string());
         let object = version_object(&text, &version.full);
@@ -131,7 +132,9 @@ impl App {
         let task_wanted =
             Wanted { saga: FINALIZE_VERSION, title: "Finalize", description, object, parameters };
         self.enqueue(&mut change, task, task_wanted).await?;
-        change.audit(Action::FinalizeVersion, object, &serde_json::json!({ "request": wanted })).await?;
+        let also = [("layer", version.row.text("layer_id")?)];
+        let detail = serde_json::json!({ "request": wanted });
+        change.audit_touching(Action::FinalizeVersion, object, &also, &detail).await?;
         let started = Started { task_id: task };
         change.remember(&started).await?;
         change.commit().await?;
