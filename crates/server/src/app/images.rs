@@ -145,7 +145,8 @@ impl App {
         let after = read(&mut &self.db, query.to).await?;
         let mut comparison = ImageComparison::of(&before.provenance, &after.provenance);
         let (b, a) = (&before.image, &after.image);
-        let template = |image: &ImageView| serde_json::json!({ "id": image.template_id, "name": image.template });
+        let template =
+            |image: &ImageView| serde_json::json!({ "id": image.template_id, "name": image.template });
         if b.template_id != a.template_id {
             comparison.field("template", template(b), template(a));
         } else {

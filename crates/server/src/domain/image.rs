@@ -134,9 +134,8 @@ mod tests {
             layer("app:office@2", Some(2), "c"), layer("app:New@1", Some(3), "d")] });
         let found = ImageComparison::of(&before, &after);
         assert_eq!(found.fields, []);
-        let names = |layers: &[ImageLayer]| {
-            layers.iter().map(|layer| layer.reference.clone()).collect::<Vec<_>>()
-        };
+        let names =
+            |layers: &[ImageLayer]| layers.iter().map(|layer| layer.reference.clone()).collect::<Vec<_>>();
         assert_eq!(names(&found.layers_added), ["app:New@1"]);
         assert_eq!(names(&found.layers_removed), ["app:Gone@1"]);
         let [changed] = found.layers_changed.as_slice() else { panic!("{found:?}") };
@@ -151,7 +150,8 @@ mod tests {
         let mut another = one.clone();
         another.priority = Some(2);
         let before = json!({ "layers": [one], "format": "vhd", "engine": "lamina 1", "disk_digest": "x" });
-        let after = json!({ "layers": [another], "format": "vhdx", "engine": "lamina 1", "disk_digest": "y" });
+        let after =
+            json!({ "layers": [another], "format": "vhdx", "engine": "lamina 1", "disk_digest": "y" });
         let found = ImageComparison::of(&before, &after);
         assert_eq!(found.layers_changed.len(), 1);
         let fields: Vec<&str> = found.fields.iter().map(|change| change.field.as_str()).collect();

@@ -344,6 +344,24 @@ impl Case for Delete {
     }
 }
 
+/// A template of an OS, an app and a platform.
+pub(crate) async fn publishable(world: &World) -> Value {
+    let os = world.os().await;
+    let tools = world.platform("Tools", &os, "publishing", world.packaging("tools.raw")).await;
+    world.captured(&tools, "tools.raw", "tools").await;
+    let app = world.app("Office", &os, world.packaging("office.raw")).await;
+    world.captured(&app, "office.raw", "office").await;
+    let template = json!({
+        "name": "Desk",
+        "os": { "version_id": os["version_id"] },
+        "platform": { "version_id": tools["version_id"] },
+        "apps": [{ "version_id": app["version_id"] }],
+        "configuration_id": world.configuration,
+        "disk": { "format": "raw", "bytes": 18 << 20 },
+    });
+    world.ask(Method::POST, "/templates", template).await
+}
+
 struct Publish;
 
 #[async_trait]
@@ -354,6 +372,7 @@ impl Case for Publish {
 
     fn steps(&self) -> &'static [&'static str] {
         &[
+            "publish.name",
             "publish.compose",
             "publish.export",
             "publish.deliver",
@@ -364,24 +383,11 @@ impl Case for Publish {
     }
 
     fn undoable(&self) -> usize {
-        4
+        5
     }
 
     async fn ground(&self, world: &World) -> Value {
-        let os = world.os().await;
-        let tools = world.platform("Tools", &os, "publishing", world.packaging("tools.raw")).await;
-        world.captured(&tools, "tools.raw", "tools").await;
-        let app = world.app("Office", &os, world.packaging("office.raw")).await;
-        world.captured(&app, "office.raw", "office").await;
-        let template = json!({
-            "name": "Desk",
-            "os": { "version_id": os["version_id"] },
-            "platform": { "version_id": tools["version_id"] },
-            "apps": [{ "version_id": app["version_id"] }],
-            "configuration_id": world.configuration,
-            "disk": { "format": "raw", "bytes": 18 << 20 },
-        });
-        world.ask(Method::POST, "/templates", template).await
+        publishable(world).await
     }
 
     async fn prepare(&self, _world: &World, ground: &Value, number: u32) -> Value {
