@@ -1419,7 +1419,8 @@ nobody can have a secret that they do not know sent to a place of their own.*/
         ///What makes machines of the image differ from each other.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub generalisation: ::std::option::Option<Generalisation>,
-        ///The name of its file, with folders in front; without it the template's name.
+        /**The name of its file, with folders in front, which has to be free each time. Without it an image gets a name of
+its own: that of the template with its revision, and a number when there is such a file.*/
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub name: ::std::option::Option<::std::string::String>,
         ///What is done with a partition that is in the way of growth.
@@ -2060,6 +2061,23 @@ its OS layer.*/
             Default::default()
         }
     }
+    ///What differs between two published images.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
+    pub struct ImageComparison {
+        ///Settings that differ, and what they have led to, such as `disk_digest`.
+        pub fields: ::std::vec::Vec<FieldChange>,
+        ///Layers that only the second has.
+        pub layers_added: ::std::vec::Vec<ImageLayer>,
+        ///Layers that are in both with another digest or another priority.
+        pub layers_changed: ::std::vec::Vec<ImageLayerChange>,
+        ///Layers that only the first has.
+        pub layers_removed: ::std::vec::Vec<ImageLayer>,
+    }
+    impl ImageComparison {
+        pub fn builder() -> builder::ImageComparison {
+            Default::default()
+        }
+    }
     ///A published image with what it was made of.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct ImageDetails {
@@ -2112,6 +2130,42 @@ its OS layer.*/
         type Err = ::std::convert::Infallible;
         fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
             Ok(Self(value.to_string()))
+        }
+    }
+    ///A layer version in an image, as it was when the image was made. Images that an older server published lack some of it.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
+    pub struct ImageLayer {
+        ///The version's digest in the store.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub digest: ::std::option::Option<::std::string::String>,
+        ///The layer.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub layer_id: ::std::option::Option<LayerId>,
+        ///Of an app: the priority that counted.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub priority: ::std::option::Option<i64>,
+        ///Its reference then, such as `app:Office@2`.
+        pub reference: ::std::string::String,
+        ///The version.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub version_id: ::std::option::Option<VersionId>,
+    }
+    impl ImageLayer {
+        pub fn builder() -> builder::ImageLayer {
+            Default::default()
+        }
+    }
+    ///A layer that is in both images, but not with the same contents or priority.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
+    pub struct ImageLayerChange {
+        ///What it is in the second.
+        pub after: ImageLayer,
+        ///What it was in the first.
+        pub before: ImageLayer,
+    }
+    impl ImageLayerChange {
+        pub fn builder() -> builder::ImageLayerChange {
+            Default::default()
         }
     }
     ///A published image. What it was made of may be gone meanwhile.
@@ -3075,6 +3129,31 @@ belong to and that is not here comes with them, if the folder has it.*/
             Default::default()
         }
     }
+    ///What is on a packaging disk, and where it is.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
+    pub struct PackagingView {
+        ///The version that the new one starts from.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub base: ::std::option::Option<LayerVersion>,
+        ///Where the disk is.
+        pub configuration: ConfigurationName,
+        ///Its name there.
+        pub disk: ::std::string::String,
+        ///Its format.
+        pub format: DiskFormat,
+        ///The OS version.
+        pub os: LayerVersion,
+        ///The packaging platform version.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub platform: ::std::option::Option<LayerVersion>,
+        ///Apps that are on it as well, lowest priority first.
+        pub prerequisites: ::std::vec::Vec<LayerVersion>,
+    }
+    impl PackagingView {
+        pub fn builder() -> builder::PackagingView {
+            Default::default()
+        }
+    }
     ///One page of a list.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     pub struct PageAssignmentView {
@@ -3429,7 +3508,8 @@ belong to and that is not here comes with them, if the folder has it.*/
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug)]
     #[serde(deny_unknown_fields)]
     pub struct PublishTemplate {
-        ///The name of the image's disk this time; that of the template when absent.
+        /**The name of the image's disk this time, which has to be free. Without it the template's; without that
+`NAME-rREVISION.EXTENSION` of the template, with a number behind it when there is such a file.*/
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub disk: ::std::option::Option<::std::string::String>,
         ///Which.
@@ -4149,6 +4229,8 @@ belong to and that is not here comes with them, if the folder has it.*/
     pub struct TaskView {
         ///The network address it was asked from.
         pub address: ::std::string::String,
+        ///When anything of it changed last, its progress included.
+        pub changed_at: Time,
         ///Whether it is past the point of no return: it can no longer be stopped.
         pub committed: bool,
         ///When it was asked for.
@@ -5027,7 +5109,11 @@ Revisions keep it with the names of that time, so that they can be read when a l
         pub max_bytes: i64,
         ///Its name, unique in the layer.
         pub name: ::std::string::String,
-        ///What it was made on and from, when it has been captured.
+        ///What is on its packaging disk and where that is, until it has been captured.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub packaging: ::std::option::Option<PackagingView>,
+        /**What it was made on and from, when it has been captured; of a version that was packaged here, `packaging` tells
+what was on its packaging disk, with the names of that time.*/
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub provenance: ::std::option::Option<::serde_json::Value>,
         ///Rises with every change; the ETag.
@@ -9131,6 +9217,116 @@ Revisions keep it with the names of that time, so that they can be read when a l
             }
         }
         #[derive(Clone, Debug)]
+        pub struct ImageComparison {
+            fields: ::std::result::Result<
+                ::std::vec::Vec<super::FieldChange>,
+                ::std::string::String,
+            >,
+            layers_added: ::std::result::Result<
+                ::std::vec::Vec<super::ImageLayer>,
+                ::std::string::String,
+            >,
+            layers_changed: ::std::result::Result<
+                ::std::vec::Vec<super::ImageLayerChange>,
+                ::std::string::String,
+            >,
+            layers_removed: ::std::result::Result<
+                ::std::vec::Vec<super::ImageLayer>,
+                ::std::string::String,
+            >,
+        }
+        impl ::std::default::Default for ImageComparison {
+            fn default() -> Self {
+                Self {
+                    fields: Err("no value supplied for fields".to_string()),
+                    layers_added: Err("no value supplied for layers_added".to_string()),
+                    layers_changed: Err(
+                        "no value supplied for layers_changed".to_string(),
+                    ),
+                    layers_removed: Err(
+                        "no value supplied for layers_removed".to_string(),
+                    ),
+                }
+            }
+        }
+        impl ImageComparison {
+            pub fn fields<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::FieldChange>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.fields = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for fields: {e}")
+                    });
+                self
+            }
+            pub fn layers_added<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::ImageLayer>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.layers_added = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for layers_added: {e}")
+                    });
+                self
+            }
+            pub fn layers_changed<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::ImageLayerChange>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.layers_changed = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!(
+                            "error converting supplied value for layers_changed: {e}"
+                        )
+                    });
+                self
+            }
+            pub fn layers_removed<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::ImageLayer>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.layers_removed = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!(
+                            "error converting supplied value for layers_removed: {e}"
+                        )
+                    });
+                self
+            }
+        }
+        impl ::std::convert::TryFrom<ImageComparison> for super::ImageComparison {
+            type Error = super::error::ConversionError;
+            fn try_from(
+                value: ImageComparison,
+            ) -> ::std::result::Result<Self, super::error::ConversionError> {
+                Ok(Self {
+                    fields: value.fields?,
+                    layers_added: value.layers_added?,
+                    layers_changed: value.layers_changed?,
+                    layers_removed: value.layers_removed?,
+                })
+            }
+        }
+        impl ::std::convert::From<super::ImageComparison> for ImageComparison {
+            fn from(value: super::ImageComparison) -> Self {
+                Self {
+                    fields: Ok(value.fields),
+                    layers_added: Ok(value.layers_added),
+                    layers_changed: Ok(value.layers_changed),
+                    layers_removed: Ok(value.layers_removed),
+                }
+            }
+        }
+        #[derive(Clone, Debug)]
         pub struct ImageDetails {
             image: ::std::result::Result<super::ImageView, ::std::string::String>,
             provenance: ::std::result::Result<
@@ -9188,6 +9384,185 @@ Revisions keep it with the names of that time, so that they can be read when a l
                 Self {
                     image: Ok(value.image),
                     provenance: Ok(value.provenance),
+                }
+            }
+        }
+        #[derive(Clone, Debug)]
+        pub struct ImageLayer {
+            digest: ::std::result::Result<
+                ::std::option::Option<::std::string::String>,
+                ::std::string::String,
+            >,
+            layer_id: ::std::result::Result<
+                ::std::option::Option<super::LayerId>,
+                ::std::string::String,
+            >,
+            priority: ::std::result::Result<
+                ::std::option::Option<i64>,
+                ::std::string::String,
+            >,
+            reference: ::std::result::Result<
+                ::std::string::String,
+                ::std::string::String,
+            >,
+            version_id: ::std::result::Result<
+                ::std::option::Option<super::VersionId>,
+                ::std::string::String,
+            >,
+        }
+        impl ::std::default::Default for ImageLayer {
+            fn default() -> Self {
+                Self {
+                    digest: Ok(Default::default()),
+                    layer_id: Ok(Default::default()),
+                    priority: Ok(Default::default()),
+                    reference: Err("no value supplied for reference".to_string()),
+                    version_id: Ok(Default::default()),
+                }
+            }
+        }
+        impl ImageLayer {
+            pub fn digest<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<::std::string::String>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.digest = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for digest: {e}")
+                    });
+                self
+            }
+            pub fn layer_id<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<super::LayerId>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.layer_id = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for layer_id: {e}")
+                    });
+                self
+            }
+            pub fn priority<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<i64>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.priority = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for priority: {e}")
+                    });
+                self
+            }
+            pub fn reference<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::string::String>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.reference = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for reference: {e}")
+                    });
+                self
+            }
+            pub fn version_id<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<super::VersionId>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.version_id = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for version_id: {e}")
+                    });
+                self
+            }
+        }
+        impl ::std::convert::TryFrom<ImageLayer> for super::ImageLayer {
+            type Error = super::error::ConversionError;
+            fn try_from(
+                value: ImageLayer,
+            ) -> ::std::result::Result<Self, super::error::ConversionError> {
+                Ok(Self {
+                    digest: value.digest?,
+                    layer_id: value.layer_id?,
+                    priority: value.priority?,
+                    reference: value.reference?,
+                    version_id: value.version_id?,
+                })
+            }
+        }
+        impl ::std::convert::From<super::ImageLayer> for ImageLayer {
+            fn from(value: super::ImageLayer) -> Self {
+                Self {
+                    digest: Ok(value.digest),
+                    layer_id: Ok(value.layer_id),
+                    priority: Ok(value.priority),
+                    reference: Ok(value.reference),
+                    version_id: Ok(value.version_id),
+                }
+            }
+        }
+        #[derive(Clone, Debug)]
+        pub struct ImageLayerChange {
+            after: ::std::result::Result<super::ImageLayer, ::std::string::String>,
+            before: ::std::result::Result<super::ImageLayer, ::std::string::String>,
+        }
+        impl ::std::default::Default for ImageLayerChange {
+            fn default() -> Self {
+                Self {
+                    after: Err("no value supplied for after".to_string()),
+                    before: Err("no value supplied for before".to_string()),
+                }
+            }
+        }
+        impl ImageLayerChange {
+            pub fn after<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::ImageLayer>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.after = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for after: {e}")
+                    });
+                self
+            }
+            pub fn before<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::ImageLayer>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.before = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for before: {e}")
+                    });
+                self
+            }
+        }
+        impl ::std::convert::TryFrom<ImageLayerChange> for super::ImageLayerChange {
+            type Error = super::error::ConversionError;
+            fn try_from(
+                value: ImageLayerChange,
+            ) -> ::std::result::Result<Self, super::error::ConversionError> {
+                Ok(Self {
+                    after: value.after?,
+                    before: value.before?,
+                })
+            }
+        }
+        impl ::std::convert::From<super::ImageLayerChange> for ImageLayerChange {
+            fn from(value: super::ImageLayerChange) -> Self {
+                Self {
+                    after: Ok(value.after),
+                    before: Ok(value.before),
                 }
             }
         }
@@ -12067,6 +12442,156 @@ Revisions keep it with the names of that time, so that they can be read when a l
             }
         }
         #[derive(Clone, Debug)]
+        pub struct PackagingView {
+            base: ::std::result::Result<
+                ::std::option::Option<super::LayerVersion>,
+                ::std::string::String,
+            >,
+            configuration: ::std::result::Result<
+                super::ConfigurationName,
+                ::std::string::String,
+            >,
+            disk: ::std::result::Result<::std::string::String, ::std::string::String>,
+            format: ::std::result::Result<super::DiskFormat, ::std::string::String>,
+            os: ::std::result::Result<super::LayerVersion, ::std::string::String>,
+            platform: ::std::result::Result<
+                ::std::option::Option<super::LayerVersion>,
+                ::std::string::String,
+            >,
+            prerequisites: ::std::result::Result<
+                ::std::vec::Vec<super::LayerVersion>,
+                ::std::string::String,
+            >,
+        }
+        impl ::std::default::Default for PackagingView {
+            fn default() -> Self {
+                Self {
+                    base: Ok(Default::default()),
+                    configuration: Err(
+                        "no value supplied for configuration".to_string(),
+                    ),
+                    disk: Err("no value supplied for disk".to_string()),
+                    format: Err("no value supplied for format".to_string()),
+                    os: Err("no value supplied for os".to_string()),
+                    platform: Ok(Default::default()),
+                    prerequisites: Err("no value supplied for prerequisites".to_string()),
+                }
+            }
+        }
+        impl PackagingView {
+            pub fn base<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<super::LayerVersion>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.base = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for base: {e}")
+                    });
+                self
+            }
+            pub fn configuration<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::ConfigurationName>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.configuration = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for configuration: {e}")
+                    });
+                self
+            }
+            pub fn disk<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::string::String>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.disk = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for disk: {e}")
+                    });
+                self
+            }
+            pub fn format<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::DiskFormat>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.format = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for format: {e}")
+                    });
+                self
+            }
+            pub fn os<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::LayerVersion>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.os = value
+                    .try_into()
+                    .map_err(|e| format!("error converting supplied value for os: {e}"));
+                self
+            }
+            pub fn platform<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<super::LayerVersion>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.platform = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for platform: {e}")
+                    });
+                self
+            }
+            pub fn prerequisites<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::vec::Vec<super::LayerVersion>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.prerequisites = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for prerequisites: {e}")
+                    });
+                self
+            }
+        }
+        impl ::std::convert::TryFrom<PackagingView> for super::PackagingView {
+            type Error = super::error::ConversionError;
+            fn try_from(
+                value: PackagingView,
+            ) -> ::std::result::Result<Self, super::error::ConversionError> {
+                Ok(Self {
+                    base: value.base?,
+                    configuration: value.configuration?,
+                    disk: value.disk?,
+                    format: value.format?,
+                    os: value.os?,
+                    platform: value.platform?,
+                    prerequisites: value.prerequisites?,
+                })
+            }
+        }
+        impl ::std::convert::From<super::PackagingView> for PackagingView {
+            fn from(value: super::PackagingView) -> Self {
+                Self {
+                    base: Ok(value.base),
+                    configuration: Ok(value.configuration),
+                    disk: Ok(value.disk),
+                    format: Ok(value.format),
+                    os: Ok(value.os),
+                    platform: Ok(value.platform),
+                    prerequisites: Ok(value.prerequisites),
+                }
+            }
+        }
+        #[derive(Clone, Debug)]
         pub struct PageAssignmentView {
             items: ::std::result::Result<
                 ::std::vec::Vec<super::AssignmentView>,
@@ -14756,6 +15281,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
         #[derive(Clone, Debug)]
         pub struct TaskView {
             address: ::std::result::Result<::std::string::String, ::std::string::String>,
+            changed_at: ::std::result::Result<super::Time, ::std::string::String>,
             committed: ::std::result::Result<bool, ::std::string::String>,
             created_at: ::std::result::Result<super::Time, ::std::string::String>,
             description: ::std::result::Result<
@@ -14810,6 +15336,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
             fn default() -> Self {
                 Self {
                     address: Err("no value supplied for address".to_string()),
+                    changed_at: Err("no value supplied for changed_at".to_string()),
                     committed: Err("no value supplied for committed".to_string()),
                     created_at: Err("no value supplied for created_at".to_string()),
                     description: Err("no value supplied for description".to_string()),
@@ -14842,6 +15369,18 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     .try_into()
                     .map_err(|e| {
                         format!("error converting supplied value for address: {e}")
+                    });
+                self
+            }
+            pub fn changed_at<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<super::Time>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.changed_at = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for changed_at: {e}")
                     });
                 self
             }
@@ -15079,6 +15618,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
             ) -> ::std::result::Result<Self, super::error::ConversionError> {
                 Ok(Self {
                     address: value.address?,
+                    changed_at: value.changed_at?,
                     committed: value.committed?,
                     created_at: value.created_at?,
                     description: value.description?,
@@ -15105,6 +15645,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
             fn from(value: super::TaskView) -> Self {
                 Self {
                     address: Ok(value.address),
+                    changed_at: Ok(value.changed_at),
                     committed: Ok(value.committed),
                     created_at: Ok(value.created_at),
                     description: Ok(value.description),
@@ -16696,6 +17237,10 @@ Revisions keep it with the names of that time, so that they can be read when a l
             layer_id: ::std::result::Result<super::LayerId, ::std::string::String>,
             max_bytes: ::std::result::Result<i64, ::std::string::String>,
             name: ::std::result::Result<::std::string::String, ::std::string::String>,
+            packaging: ::std::result::Result<
+                ::std::option::Option<super::PackagingView>,
+                ::std::string::String,
+            >,
             provenance: ::std::result::Result<
                 ::std::option::Option<::serde_json::Value>,
                 ::std::string::String,
@@ -16717,6 +17262,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     layer_id: Err("no value supplied for layer_id".to_string()),
                     max_bytes: Err("no value supplied for max_bytes".to_string()),
                     name: Err("no value supplied for name".to_string()),
+                    packaging: Ok(Default::default()),
                     provenance: Ok(Default::default()),
                     revision: Err("no value supplied for revision".to_string()),
                     sequence: Err("no value supplied for sequence".to_string()),
@@ -16843,6 +17389,18 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     });
                 self
             }
+            pub fn packaging<T>(mut self, value: T) -> Self
+            where
+                T: ::std::convert::TryInto<::std::option::Option<super::PackagingView>>,
+                T::Error: ::std::fmt::Display,
+            {
+                self.packaging = value
+                    .try_into()
+                    .map_err(|e| {
+                        format!("error converting supplied value for packaging: {e}")
+                    });
+                self
+            }
             pub fn provenance<T>(mut self, value: T) -> Self
             where
                 T: ::std::convert::TryInto<::std::option::Option<::serde_json::Value>>,
@@ -16908,6 +17466,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     layer_id: value.layer_id?,
                     max_bytes: value.max_bytes?,
                     name: value.name?,
+                    packaging: value.packaging?,
                     provenance: value.provenance?,
                     revision: value.revision?,
                     sequence: value.sequence?,
@@ -16928,6 +17487,7 @@ Revisions keep it with the names of that time, so that they can be read when a l
                     layer_id: Ok(value.layer_id),
                     max_bytes: Ok(value.max_bytes),
                     name: Ok(value.name),
+                    packaging: Ok(value.packaging),
                     provenance: Ok(value.provenance),
                     revision: Ok(value.revision),
                     sequence: Ok(value.sequence),
@@ -17464,8 +18024,8 @@ Arguments:
 - `actor_id`: Only by this user.
 - `cursor`: Where the page before ended: its `next`.
 - `limit`: Most items to give, 1 to 200; 50 when not said.
-- `object_id`: Only of this object.
-- `object_kind`: Only of objects of this kind.
+- `object_id`: Only what was done to this object, also together with others.
+- `object_kind`: Only what was done to objects of this kind.
 - `since`: Only at or after this time.
 - `sort`: `at`, with `-` in front newest first, which is usual.
 - `until`: Only before this time.
@@ -17997,6 +18557,25 @@ let response = client.delete_image()
     pub fn delete_image(&self) -> builder::DeleteImage<'_> {
         builder::DeleteImage::new(self)
     }
+    /**Compare two published images
+
+By what they were made of: layers by their digests, and settings.
+
+Sends a `GET` request to `/images/{id}/diff`
+
+Arguments:
+- `id`: The image.
+- `to`: The other image.
+```ignore
+let response = client.diff_images()
+    .id(id)
+    .to(to)
+    .send()
+    .await;
+```*/
+    pub fn diff_images(&self) -> builder::DiffImages<'_> {
+        builder::DiffImages::new(self)
+    }
     /**Export layers
 
 A task writes the versions into a folder on the share, as an OCI image layout. What is there already is kept.
@@ -18473,7 +19052,7 @@ let response = client.collect_garbage()
 Sends a `GET` request to `/tasks`
 
 Arguments:
-- `changed_since`: Only those that have changed at this time or later, in milliseconds since 1970.
+- `changed_since`: Only those that have changed at this time or later.
 - `cursor`: Where the page before ended: its `next`.
 - `ended`: Only those that have not ended, or have.
 - `kind`: Only those of this kind.
@@ -18737,6 +19316,23 @@ let response = client.template_conflicts()
 ```*/
     pub fn template_conflicts(&self) -> builder::TemplateConflicts<'_> {
         builder::TemplateConflicts::new(self)
+    }
+    /**Compare two image templates
+
+Sends a `GET` request to `/templates/{id}/diff`
+
+Arguments:
+- `id`: The template.
+- `to`: The other template.
+```ignore
+let response = client.diff_templates()
+    .id(id)
+    .to(to)
+    .send()
+    .await;
+```*/
+    pub fn diff_templates(&self) -> builder::DiffTemplates<'_> {
+        builder::DiffTemplates::new(self)
     }
     /**Get an image template as a file
 
@@ -22619,6 +23215,103 @@ pub mod builder {
             }
         }
     }
+    /**Builder for [`Client::diff_images`]
+
+[`Client::diff_images`]: super::Client::diff_images*/
+    #[derive(Debug, Clone)]
+    pub struct DiffImages<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+        to: Result<::std::string::String, String>,
+    }
+    impl<'a> DiffImages<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+                to: Err("to was not initialized".to_string()),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn to<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.to = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for to failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `GET` request to `/images/{id}/diff`
+        pub async fn send(
+            self,
+        ) -> Result<ResponseValue<types::ImageComparison>, Error<types::ErrorBody>> {
+            let Self { client, id, to } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let to = to.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/images/{}/diff", client.baseurl, encode_path(& id.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .get(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .query(&progenitor_client::QueryParam::new("to", &to))
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "diff_images",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                200u16 => ResponseValue::from_response(response).await,
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
     /**Builder for [`Client::export_layers`]
 
 [`Client::export_layers`]: super::Client::export_layers*/
@@ -25374,7 +26067,7 @@ pub mod builder {
     #[derive(Debug, Clone)]
     pub struct ListTasks<'a> {
         client: &'a super::Client,
-        changed_since: Result<Option<i64>, String>,
+        changed_since: Result<Option<::std::string::String>, String>,
         cursor: Result<Option<::std::string::String>, String>,
         ended: Result<Option<bool>, String>,
         kind: Result<Option<::std::string::String>, String>,
@@ -25401,12 +26094,15 @@ pub mod builder {
         }
         pub fn changed_since<V>(mut self, value: V) -> Self
         where
-            V: std::convert::TryInto<i64>,
+            V: std::convert::TryInto<::std::string::String>,
         {
             self.changed_since = value
                 .try_into()
                 .map(Some)
-                .map_err(|_| "conversion to `i64` for changed_since failed".to_string());
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for changed_since failed"
+                        .to_string()
+                });
             self
         }
         pub fn cursor<V>(mut self, value: V) -> Self
@@ -26979,6 +27675,103 @@ pub mod builder {
                 .build()?;
             let info = OperationInfo {
                 operation_id: "template_conflicts",
+            };
+            client.pre(&mut request, &info).await?;
+            let result = client.exec(request, &info).await;
+            client.post(&result, &info).await?;
+            let response = result?;
+            match response.status().as_u16() {
+                200u16 => ResponseValue::from_response(response).await,
+                400u16..=499u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                500u16..=599u16 => {
+                    Err(
+                        Error::ErrorResponse(
+                            ResponseValue::from_response(response).await?,
+                        ),
+                    )
+                }
+                _ => Err(Error::UnexpectedResponse(response)),
+            }
+        }
+    }
+    /**Builder for [`Client::diff_templates`]
+
+[`Client::diff_templates`]: super::Client::diff_templates*/
+    #[derive(Debug, Clone)]
+    pub struct DiffTemplates<'a> {
+        client: &'a super::Client,
+        id: Result<::std::string::String, String>,
+        to: Result<::std::string::String, String>,
+    }
+    impl<'a> DiffTemplates<'a> {
+        pub fn new(client: &'a super::Client) -> Self {
+            Self {
+                client: client,
+                id: Err("id was not initialized".to_string()),
+                to: Err("to was not initialized".to_string()),
+            }
+        }
+        pub fn id<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.id = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for id failed"
+                        .to_string()
+                });
+            self
+        }
+        pub fn to<V>(mut self, value: V) -> Self
+        where
+            V: std::convert::TryInto<::std::string::String>,
+        {
+            self.to = value
+                .try_into()
+                .map_err(|_| {
+                    "conversion to `:: std :: string :: String` for to failed"
+                        .to_string()
+                });
+            self
+        }
+        ///Sends a `GET` request to `/templates/{id}/diff`
+        pub async fn send(
+            self,
+        ) -> Result<ResponseValue<types::Comparison>, Error<types::ErrorBody>> {
+            let Self { client, id, to } = self;
+            let id = id.map_err(Error::InvalidRequest)?;
+            let to = to.map_err(Error::InvalidRequest)?;
+            let url = format!(
+                "{}/templates/{}/diff", client.baseurl, encode_path(& id.to_string()),
+            );
+            let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+            header_map
+                .append(
+                    ::reqwest::header::HeaderName::from_static("api-version"),
+                    ::reqwest::header::HeaderValue::from_static(
+                        super::Client::api_version(),
+                    ),
+                );
+            #[allow(unused_mut)]
+            let mut request = client
+                .client
+                .get(url)
+                .header(
+                    ::reqwest::header::ACCEPT,
+                    ::reqwest::header::HeaderValue::from_static("application/json"),
+                )
+                .query(&progenitor_client::QueryParam::new("to", &to))
+                .headers(header_map)
+                .build()?;
+            let info = OperationInfo {
+                operation_id: "diff_templates",
             };
             client.pre(&mut request, &info).await?;
             let result = client.exec(request, &info).await;

@@ -71,7 +71,7 @@ pub enum Error {
         reason: String,
     },
     /// The platform can be reached, the share or folder in it does not exist.
-    #[error("there is no {place}: {reason}")]
+    #[error("{place} cannot be found: {reason}")]
     NoShare {
         /// Which place.
         place: String,

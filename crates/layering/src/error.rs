@@ -435,13 +435,13 @@ impl Explain for Rule {
 
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Rule::NotFound { .. } => "lamina plumbing list shows what there is.",
-            Rule::NoPath { .. } => "lamina plumbing files without a path shows what there is.",
+            Rule::NotFound { .. } => "List what there is; the name may be misspelt or the object removed.",
+            Rule::NoPath { .. } => "List the files without a path to see what there is.",
             Rule::HiveName { .. } => {
                 "Write SYSTEM, SOFTWARE, DEFAULT, SAM, SECURITY, COMPONENTS, DRIVERS, USER:NAME, CLASSES:NAME or the \
                  path of the hive's file."
             }
-            Rule::NoHive { .. } => "lamina plumbing files shows which hives there are.",
+            Rule::NoHive { .. } => "List the files to see which hives there are.",
             Rule::NoKey { .. } => {
                 "A key is named below its hive, without HKEY_LOCAL_MACHINE and the hive's name; of an app or platform \
                  layer only keys that it changes are there."
@@ -453,7 +453,7 @@ impl Explain for Rule {
             Rule::Ambiguous { .. } => "Put os:, platform:, app: or image: before the name.",
             Rule::Exists { .. } => "Choose another name or version.",
             Rule::OtherOs { .. } => "Choose layers that were made on this OS layer.",
-            Rule::SeveralVolumes { .. } | Rule::NoPartition { .. } => "Say which one with --volume.",
+            Rule::SeveralVolumes { .. } | Rule::NoPartition { .. } => "Say which partition is the OS volume.",
             Rule::NotDescended { .. } => {
                 "Name the same OS version, layers, base and platform as when the packaging disk was made."
             }
@@ -461,20 +461,22 @@ impl Explain for Rule {
                 "Rename or delete one of the two on the packaging disk: Windows programs see only one of them."
             }
             Rule::Integrity { .. } => {
-                "lamina plumbing integrity says what to do about each. If it has to be, --override \"reason\" stores the \
-                 version all the same and records why."
+                "Do what is said about each. If it has to be, an override with a reason stores the version all the same \
+                 and records why."
             }
             Rule::NoReason => {
                 "Say in a few words why the findings do not matter here; the version records it."
             }
             Rule::TooLarge { .. } => {
-                "Remove what does not belong in the layer, or allow more with --max-size."
+                "Remove what does not belong in the layer, or allow a larger size of the layer."
             }
-            Rule::SmallerThanOs { .. } | Rule::NotWholeMib { .. } => "Choose a larger --size, in whole MiB.",
+            Rule::SmallerThanOs { .. } | Rule::NotWholeMib { .. } => {
+                "Choose a larger size of the disk, in whole MiB."
+            }
             Rule::InUse { .. } => "Remove what uses it first.",
             Rule::PlatformTypes { .. } => {
-                "Give --purpose and --hypervisor for platform layers, --provisioning and --broker for publishing ones, \
-                 and none of them for other layers."
+                "Give purpose and hypervisor for platform layers, provisioning and broker for publishing ones, and none \
+                 of them for other layers."
             }
             Rule::PlatformPurpose { needed: Purpose::Packaging, .. } => {
                 "Packaging disks take packaging platform layers; publishing ones are for images."

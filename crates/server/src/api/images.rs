@@ -2,10 +2,11 @@
 
 use super::answer::Tagged;
 use super::extract::{At, Caller, Filter, IfMatch};
-use crate::app::images::{ImageDetails, ImageFilter, ImageView};
+use crate::app::images::{ImageDetails, ImageDiffQuery, ImageFilter, ImageView};
 use crate::app::list::Page;
 use crate::app::{App, Refusal};
 use crate::domain::ImageId;
+use crate::domain::image::ImageComparison;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -34,6 +35,21 @@ pub(super) async fn get_image(
 ) -> Result<Tagged<ImageDetails>, Refusal> {
     let details = app.image(&call, id).await?;
     Ok(Tagged(details.image.revision, details))
+}
+
+/// Compare two published images.
+///
+/// By what they were made of: layers by their digests, and settings.
+#[utoipa::path(get, path = "/images/{id}/diff", operation_id = "diff_images", tag = "images",
+    params(("id" = String, Path, description = "The image."), ImageDiffQuery),
+    responses((status = 200, body = ImageComparison)))]
+pub(super) async fn diff_images(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(id): At<ImageId>,
+    Filter(query): Filter<ImageDiffQuery>,
+) -> Result<Json<ImageComparison>, Refusal> {
+    app.diff_images(&call, id, &query).await.map(Json)
 }
 
 /// Remove the record of a published image.

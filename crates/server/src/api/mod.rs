@@ -164,9 +164,11 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(templates::list_revisions))
         .routes(routes!(templates::get_revision))
         .routes(routes!(templates::compare_revisions))
+        .routes(routes!(templates::diff_templates))
         .routes(routes!(templates::restore_revision))
         .routes(routes!(images::list_images))
         .routes(routes!(images::get_image, images::delete_image))
+        .routes(routes!(images::diff_images))
 }
 
 /// The OpenAPI document of the API.

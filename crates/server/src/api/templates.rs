@@ -5,7 +5,7 @@ use super::extract::{At, AtBelow, Body, Caller, Filter, IfMatch};
 use crate::app::list::Page;
 use crate::app::templates::{
     CloneTemplate, CompareQuery, NewTemplate, RevisionContent, RevisionFilter, RevisionView, TemplateChange,
-    TemplateFile, TemplateFilter, TemplateView,
+    TemplateDiffQuery, TemplateFile, TemplateFilter, TemplateView,
 };
 use crate::app::{App, Refusal};
 use crate::domain::TemplateId;
@@ -171,6 +171,19 @@ pub(super) async fn compare_revisions(
     Filter(query): Filter<CompareQuery>,
 ) -> Result<Json<Comparison>, Refusal> {
     app.compare_revisions(&call, id, &query).await.map(Json)
+}
+
+/// Compare two image templates.
+#[utoipa::path(get, path = "/templates/{id}/diff", operation_id = "diff_templates", tag = "templates",
+    params(("id" = String, Path, description = "The template."), TemplateDiffQuery),
+    responses((status = 200, body = Comparison)))]
+pub(super) async fn diff_templates(
+    State(app): State<App>,
+    Caller(call): Caller,
+    At(id): At<TemplateId>,
+    Filter(query): Filter<TemplateDiffQuery>,
+) -> Result<Json<Comparison>, Refusal> {
+    app.diff_templates(&call, id, &query).await.map(Json)
 }
 
 /// Make an image template what it was in an earlier revision.

@@ -361,7 +361,7 @@ fn assigned(version: &Candidate, before: &Template, after: &TemplateContent, rev
     }
 }
 
-/// Saves the templates, with a row in the audit history for each and one for the version.
+/// Saves the templates, with one row in the audit history for all of them.
 async fn carry_out(
     mut change: Change<'_>,
     call: &Call,
@@ -370,20 +370,16 @@ async fn carry_out(
     planned: Vec<(Template, TemplateContent)>,
 ) -> Result<AssignedTemplates, Refusal> {
     let mut templates = Vec::with_capacity(planned.len());
+    let mut also = vec![("layer", version.layer_id.to_string())];
     for (before, after) in &planned {
         let revision = store::save(&mut change, call, before, after).await?;
         let assigned = assigned(version, before, after, revision);
-        let id = before.id.to_string();
-        let object = Object { kind: "template", id: &id, name: &after.name };
-        let detail = serde_json::json!({
-            "layer": version.layer, "before": assigned.before, "after": assigned.after, "revision": revision
-        });
-        change.audit(action, object, &detail).await?;
+        also.push(("template", before.id.to_string()));
         templates.push(assigned);
     }
     let (id, name) = (version.version_id.to_string(), version.reference());
     let object = Object { kind: "version", id: &id, name: &name };
-    change.audit(action, object, &serde_json::json!({ "templates": templates })).await?;
+    change.audit_touching(action, object, &also, &serde_json::json!({ "templates": templates })).await?;
     change.commit().await?;
     Ok(AssignedTemplates { dry_run: false, templates })
 }

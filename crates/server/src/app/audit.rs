@@ -2,6 +2,8 @@
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::{App, Call, Refusal};
+use crate::db::Value;
+use crate::domain::role::Permission;
 use crate::domain::{Action, AuditId, Time, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -42,9 +44,9 @@ pub struct AuditEntry {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct AuditFilter {
-    /// Only of objects of this kind.
+    /// Only what was done to objects of this kind.
     pub object_kind: Option<String>,
-    /// Only of this object.
+    /// Only what was done to this object, also together with others.
     pub object_id: Option<String>,
     /// Only by this user.
     #[param(value_type = Option<String>)]
@@ -74,19 +76,60 @@ const LISTING: Listing = Listing {
     newest_first: true,
 };
 
+/// Every kind of object, and the action with which one reads such an object. What has none is seen in tasks.
+pub const READ_WITH: &[(&str, Action)] = &[
+    ("address", Action::ListUsers),
+    ("connector-configuration", Action::GetConfiguration),
+    ("group", Action::GetGroup),
+    ("icon", Action::GetIcon),
+    ("image", Action::GetImage),
+    ("layer", Action::GetLayer),
+    ("layer-folder", Action::GetTask),
+    ("server", Action::ListAudit),
+    ("settings", Action::GetSettings),
+    ("store", Action::GetTask),
+    ("task", Action::GetTask),
+    ("template", Action::GetTemplate),
+    ("token", Action::ListTokens),
+    ("user", Action::GetUser),
+    ("version", Action::GetVersion),
+    ("webhook", Action::GetWebhook),
+];
+
+/// Only entries about objects that who asks may read; of what everybody has for themselves only their own.
+fn only_visible(call: &Call, conditions: &mut Conditions) -> Result<(), Refusal> {
+    if call.is_administrator() {
+        return Ok(());
+    }
+    let (own, others): (Vec<_>, Vec<_>) = READ_WITH
+        .iter()
+        .filter(|(_, action)| action.allowed(&call.actor.roles))
+        .partition(|(_, action)| action.permission() == Permission::Own);
+    let marks = |kinds: &[&(&str, Action)]| vec!["?"; kinds.len()].join(", ");
+    let text = format!(
+        "(object_kind IN ({}) OR (object_kind IN ({}) AND actor_id = ?))",
+        marks(&others),
+        marks(&own)
+    );
+    let kinds = others.iter().chain(&own).map(|(kind, _)| Value::from(*kind));
+    conditions.add_each(&text, kinds.chain([Value::from(call.user()?.to_string())]));
+    Ok(())
+}
+
 impl App {
-    /// Reads the audit history. The entries about users, groups, settings and guessing are for administrators.
+    /// Reads the audit history, as far as it is about objects that who asks may read.
     pub async fn audit(&self, call: &Call, filter: &AuditFilter) -> Result<Page<AuditEntry>, Refusal> {
         call.may(Action::ListAudit)?;
         let mut conditions = Conditions::new();
-        if !Action::ListUsers.allowed(&call.actor.roles) {
-            conditions.add("object_kind NOT IN ('user', 'group', 'address', ?)", "settings");
+        only_visible(call, &mut conditions)?;
+        if let Some(id) = &filter.object_id {
+            conditions.add("id IN (SELECT audit_id FROM audit_objects WHERE object_id = ?)", id.as_str());
         }
         if let Some(kind) = &filter.object_kind {
-            conditions.add("object_kind = ?", kind.as_str());
-        }
-        if let Some(id) = &filter.object_id {
-            conditions.add("object_id = ?", id.as_str());
+            conditions.add(
+                "EXISTS (SELECT 1 FROM audit_objects o WHERE o.audit_id = audit.id AND o.object_kind = ?)",
+                kind.as_str(),
+            );
         }
         if let Some(actor) = filter.actor_id {
             conditions.add("actor_id = ?", actor.to_string());

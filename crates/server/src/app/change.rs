@@ -5,6 +5,7 @@ use crate::db::{Db, Row, Statement, Tx};
 use crate::domain::{Action, AuditId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
@@ -109,7 +110,18 @@ impl Change<'_> {
         object: Object<'_>,
         detail: &impl Serialize,
     ) -> Result<(), Refusal> {
-        self.write_audit(action.name(), object, detail).await
+        self.audit_touching(action, object, &[], detail).await
+    }
+
+    /// The same for what is done to other objects as well: kinds and identifiers, from which it is found too.
+    pub async fn audit_touching(
+        &mut self,
+        action: Action,
+        object: Object<'_>,
+        also: &[(&str, String)],
+        detail: &impl Serialize,
+    ) -> Result<(), Refusal> {
+        self.write_audit(action.name(), object, also, detail).await
     }
 
     /// Writes into the audit history that log-ins failed, which is no action: nothing was done.
@@ -118,22 +130,24 @@ impl Change<'_> {
         object: Object<'_>,
         detail: &impl Serialize,
     ) -> Result<(), Refusal> {
-        self.write_audit("log_in_failed", object, detail).await
+        self.write_audit("log_in_failed", object, &[], detail).await
     }
 
     async fn write_audit(
         &mut self,
         what: &str,
         object: Object<'_>,
+        also: &[(&str, String)],
         detail: &impl Serialize,
     ) -> Result<(), Refusal> {
+        let id = AuditId::new().to_string();
         let detail = serde_json::to_string(detail).map_err(Refusal::internal)?;
         let actor = &self.call.actor;
         let statement = Statement::new(
             "INSERT INTO audit (id, at, actor_id, actor_name, address, request_id, action, object_kind, \
              object_id, object_name, comment, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
-        .bind(AuditId::new().to_string())
+        .bind(id.as_str())
         .bind(self.now.millis())
         .bind(actor.user.map(|user| user.to_string()))
         .bind(actor.name.as_str())
@@ -146,6 +160,17 @@ impl Change<'_> {
         .bind(self.call.comment.as_str())
         .bind(detail);
         self.execute(statement).await?;
+        let objects: BTreeSet<(&str, &str)> =
+            also.iter().map(|(kind, id)| (*kind, id.as_str())).chain([(object.kind, object.id)]).collect();
+        for (object_kind, object_id) in objects {
+            let statement = Statement::new(
+                "INSERT INTO audit_objects (audit_id, object_kind, object_id) VALUES ($1, $2, $3)",
+            )
+            .bind(id.as_str())
+            .bind(object_kind)
+            .bind(object_id);
+            self.execute(statement).await?;
+        }
         self.audited = true;
         Ok(())
     }

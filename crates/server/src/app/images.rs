@@ -4,6 +4,7 @@ use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::rows::Rows;
 use super::{App, Call, Object, Refusal};
 use crate::db::{Row, Statement};
+use crate::domain::image::ImageComparison;
 use crate::domain::{Action, ConfigurationId, ImageId, TaskId, TemplateId, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -65,6 +66,16 @@ pub struct ImageFilter {
     pub sort: Option<String>,
 }
 
+/// With which other image.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ImageDiffQuery {
+    /// The other image.
+    #[param(value_type = String)]
+    pub to: ImageId,
+}
+
 const LISTING: Listing = Listing {
     select: "SELECT id, name, name_key, template_id, template_name, template_revision, configuration_id, \
              connector, task_id, published_by, delivered, created_at, revision FROM images",
@@ -120,6 +131,30 @@ impl App {
     pub async fn image(&self, call: &Call, id: ImageId) -> Result<ImageDetails, Refusal> {
         call.may(Action::GetImage)?;
         read(&mut &self.db, id).await
+    }
+
+    /// What differs between two published images.
+    pub async fn diff_images(
+        &self,
+        call: &Call,
+        id: ImageId,
+        query: &ImageDiffQuery,
+    ) -> Result<ImageComparison, Refusal> {
+        call.may(Action::DiffImages)?;
+        let before = read(&mut &self.db, id).await?;
+        let after = read(&mut &self.db, query.to).await?;
+        let mut comparison = ImageComparison::of(&before.provenance, &after.provenance);
+        let (b, a) = (&before.image, &after.image);
+        let template =
+            |image: &ImageView| serde_json::json!({ "id": image.template_id, "name": image.template });
+        if b.template_id != a.template_id {
+            comparison.field("template", template(b), template(a));
+        } else {
+            comparison.field("template_revision", b.template_revision.into(), a.template_revision.into());
+        }
+        let configuration = |image: &ImageView| serde_json::json!(image.configuration_id);
+        comparison.field("configuration", configuration(b), configuration(a));
+        Ok(comparison)
     }
 
     /// Removes the record of a published image. What was published stays where it is.

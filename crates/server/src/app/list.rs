@@ -80,6 +80,17 @@ impl Conditions {
         self.texts.push(text.replace('?', &format!("${}", self.values.len())));
     }
 
+    /// Adds a condition in which each `?` stands for the next value.
+    pub(crate) fn add_each(&mut self, text: &str, values: impl IntoIterator<Item = Value>) {
+        let mut parts = text.split('?');
+        let mut assembled = parts.next().unwrap_or_default().to_owned();
+        for (value, part) in values.into_iter().zip(parts) {
+            self.values.push(value);
+            assembled.push_str(&format!("${}{part}", self.values.len()));
+        }
+        self.texts.push(assembled);
+    }
+
     /// Adds a search for `text` in a column of compared names: it may stand anywhere.
     pub(crate) fn search(&mut self, column: &'static str, text: &str) {
         let mut pattern = String::from("%");

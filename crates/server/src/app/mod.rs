@@ -22,6 +22,7 @@ mod layouts;
 pub mod list;
 pub mod making;
 pub mod picks;
+mod questions;
 mod refusal;
 pub mod resolve;
 mod role_grants;
@@ -72,6 +73,7 @@ pub struct App {
     pub(crate) deployment: Arc<doctor::Deployment>,
     pub(crate) book: Arc<Book<App>>,
     pub(crate) wake: Arc<Notify>,
+    questions: questions::Questions,
     pictures: icons::Pictures,
     places: connectors::Places,
 }
@@ -98,6 +100,7 @@ impl App {
             deployment: Arc::new(doctor::Deployment::new(directory)),
             book: Arc::new(sagas::book()),
             wake: Arc::new(Notify::new()),
+            questions: questions::Questions::new(),
             pictures: icons::Pictures::new(),
             places: connectors::Places::new(),
         }

@@ -4,7 +4,7 @@ use super::list::{Conditions, Listing, Page, PageQuery, Sort};
 use super::{App, Call, Change, Object, Reason, Refusal};
 use crate::db::{Row, Statement};
 use crate::domain::{Action, Invalid, Role, TaskId, Time, UserId};
-use crate::tasks::{NewTask, ProgressView, enqueue};
+use crate::tasks::{NewTask, ProgressView, change_task, enqueue};
 use operation::Failure;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -155,6 +155,8 @@ pub struct TaskView {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
+    /// When anything of it changed last, its progress included.
+    pub changed_at: Time,
     /// Its steps; empty in lists.
     pub subtasks: Vec<Subtask>,
 }
@@ -187,8 +189,9 @@ pub struct TaskFilter {
     pub mine: Option<bool>,
     /// Only those about the object with this identifier.
     pub object: Option<String>,
-    /// Only those that have changed at this time or later, in milliseconds since 1970.
-    pub changed_since: Option<i64>,
+    /// Only those that have changed at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub changed_since: Option<Time>,
     /// Most items to give, 1 to 200; 50 when not said.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
@@ -275,6 +278,7 @@ fn view(row: &Row) -> Result<TaskView, Refusal> {
         created_at: Time::from_millis(row.integer("created_at")?),
         started_at: row.optional_integer("started_at")?.map(Time::from_millis),
         ended_at: row.optional_integer("ended_at")?.map(Time::from_millis),
+        changed_at: Time::from_millis(row.integer("changed_at")?),
         subtasks: Vec::new(),
     })
 }
@@ -352,7 +356,7 @@ impl App {
             conditions.add("object_id = ?", object.as_str());
         }
         if let Some(since) = filter.changed_since {
-            conditions.add("changed_at >= ?", since);
+            conditions.add("changed_at >= ?", since.millis());
         }
         let page =
             PageQuery { limit: filter.limit, cursor: filter.cursor.clone(), sort: filter.sort.clone() };
@@ -437,8 +441,22 @@ impl App {
             )
             .hint("Its owner or an administrator can stop it."));
         }
+        if task.state == TaskState::ActionRequired {
+            let (message, hint) = match task.next_action.as_deref() {
+                Some("finalize") => (
+                    format!("This task has ended; {} waits to be finalized.", task.object.name),
+                    "To give the new version up, delete it: `lamina version delete`, or DELETE /versions/ID.",
+                ),
+                _ => (
+                    "This task has ended; it waits for a person.".to_owned(),
+                    "Do what its description says; nothing of it runs any more.",
+                ),
+            };
+            return Err(Refusal::new(Reason::Conflict, "task-ended", message).hint(hint));
+        }
         if task.ended_at.is_some() {
-            return Err(Refusal::new(Reason::Conflict, "task-ended", "This task has ended already."));
+            return Err(Refusal::new(Reason::Conflict, "task-ended", "This task has ended already.")
+                .hint("What it has made can be deleted."));
         }
         if task.committed {
             return Err(Refusal::new(
@@ -451,7 +469,9 @@ impl App {
         ask_to_stop(&mut change, id).await?;
         let text = id.to_string();
         let object = Object { kind: "task", id: &text, name: &task.title };
-        change.audit(Action::StopTask, object, &serde_json::json!({ "about": task.object })).await?;
+        let also = [(task.object.kind.as_str(), task.object.id.clone())];
+        let detail = serde_json::json!({ "about": task.object });
+        change.audit_touching(Action::StopTask, object, &also, &detail).await?;
         change.wake(Arc::clone(&self.wake));
         change.commit().await?;
         task.stop_asked = true;
@@ -479,7 +499,10 @@ impl App {
             }
         }
         let object = Object { kind: "task", id: "", name: "Tasks" };
-        change.audit(Action::StopTasks, object, &serde_json::json!({ "tasks": asked })).await?;
+        let also: Vec<_> = asked.iter().map(|task| ("task", task.clone())).collect();
+        change
+            .audit_touching(Action::StopTasks, object, &also, &serde_json::json!({ "tasks": asked }))
+            .await?;
         change.wake(Arc::clone(&self.wake));
         change.commit().await?;
         Ok(StoppedTasks { asked: asked.len() as u64 })
@@ -492,9 +515,6 @@ fn may_stop(call: &Call, task: &TaskView) -> bool {
 }
 
 async fn ask_to_stop(change: &mut Change<'_>, id: TaskId) -> Result<(), Refusal> {
-    let statement = Statement::new("UPDATE tasks SET stop_asked = $2, changed_at = $3 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(true)
-        .bind(change.now().millis());
+    let statement = change_task(change.now(), "stop_asked = TRUE WHERE id = $2").bind(id.to_string());
     change.execute(statement).await.map(drop)
 }

@@ -1,14 +1,16 @@
 //! Versions of layers: what there is, and their names and limits. Tasks make, capture and remove them.
 
 use super::list::{Conditions, Listing, Page, PageQuery, Sort};
-use super::rows::Rows;
+use super::rows::{Rows, for_each_of};
 use super::{App, Call, Change, Object, Reason, Refusal, layers};
 use crate::db::{Row, Statement};
 use crate::domain::layer::{LayerKind, VersionState, check_max_bytes};
 use crate::domain::name::{self, Name};
+use crate::domain::template::{ConfigurationName, DiskFormat, LayerVersion};
 use crate::domain::text::check_description;
 use crate::domain::{Action, Invalid, LayerId, Time, VersionId, reference};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// A version of a layer.
@@ -36,12 +38,35 @@ pub struct VersionView {
     pub added_bytes: Option<i64>,
     /// Its digest in the store, when it has been captured.
     pub digest: Option<String>,
-    /// What it was made on and from, when it has been captured.
+    /// What is on its packaging disk and where that is, until it has been captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packaging: Option<PackagingView>,
+    /// What it was made on and from, when it has been captured; of a version that was packaged here, `packaging` tells
+    /// what was on its packaging disk, with the names of that time.
     pub provenance: Option<serde_json::Value>,
     /// When it was made.
     pub created_at: Time,
     /// Rises with every change; the ETag.
     pub revision: i64,
+}
+
+/// What is on a packaging disk, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PackagingView {
+    /// The OS version.
+    pub os: LayerVersion,
+    /// The version that the new one starts from.
+    pub base: Option<LayerVersion>,
+    /// Apps that are on it as well, lowest priority first.
+    pub prerequisites: Vec<LayerVersion>,
+    /// The packaging platform version.
+    pub platform: Option<LayerVersion>,
+    /// Where the disk is.
+    pub configuration: ConfigurationName,
+    /// Its name there.
+    pub disk: String,
+    /// Its format.
+    pub format: DiskFormat,
 }
 
 /// What to change of a version; what is absent stays.
@@ -106,6 +131,7 @@ fn view(row: &Row) -> Result<VersionView, Refusal> {
         max_bytes: row.integer("max_bytes")?,
         added_bytes: row.optional_integer("added_bytes")?,
         digest: row.optional_text("digest")?,
+        packaging: None,
         provenance,
         created_at: Time::from_millis(row.integer("created_at")?),
         revision: row.integer("revision")?,
@@ -114,7 +140,68 @@ fn view(row: &Row) -> Result<VersionView, Refusal> {
 
 async fn read(rows: &mut impl Rows, id: VersionId) -> Result<VersionView, Refusal> {
     let statement = Statement::assembled(format!("{} WHERE v.id = $1", LISTING.select)).bind(id.to_string());
-    view(&rows.optional(statement).await?.ok_or_else(|| Refusal::missing("version", id))?)
+    let row = rows.optional(statement).await?.ok_or_else(|| Refusal::missing("version", id))?;
+    Ok(VersionView { packaging: packagings(rows, &[id]).await?.remove(&id), ..view(&row)? })
+}
+
+/// A version that a row names in four columns.
+fn layer_version(row: &Row, columns: [&str; 4]) -> Result<Option<LayerVersion>, Refusal> {
+    let [version_id, version, layer_id, layer] = columns;
+    let Some(version_id) = super::optional_id(row, version_id)? else { return Ok(None) };
+    Ok(Some(LayerVersion {
+        layer_id: super::id(row, layer_id)?,
+        layer: row.text(layer)?,
+        version_id,
+        version: row.text(version)?,
+    }))
+}
+
+/// What is on the packaging disks of those of `versions` that have one.
+pub(super) async fn packagings(
+    rows: &mut impl Rows,
+    versions: &[VersionId],
+) -> Result<HashMap<VersionId, PackagingView>, Refusal> {
+    let sql = "SELECT p.version_id, p.disk_name, p.disk_format, c.id AS configuration_id, c.name AS configuration, \
+               ov.id AS os_version_id, ov.name AS os_version, ol.id AS os_layer_id, ol.name AS os_layer, \
+               bv.id AS base_version_id, bv.name AS base_version, bl.id AS base_layer_id, bl.name AS base_layer, \
+               pv.id AS platform_version_id, pv.name AS platform_version, pl.id AS platform_layer_id, \
+               pl.name AS platform_layer FROM packagings p \
+               JOIN connector_configurations c ON c.id = p.configuration_id \
+               JOIN versions ov ON ov.id = p.os_version_id JOIN layers ol ON ol.id = ov.layer_id \
+               LEFT JOIN versions bv ON bv.id = p.base_version_id LEFT JOIN layers bl ON bl.id = bv.layer_id \
+               LEFT JOIN versions pv ON pv.id = p.platform_version_id LEFT JOIN layers pl ON pl.id = pv.layer_id \
+               WHERE p.version_id IN (?)";
+    let mut found = HashMap::new();
+    for row in for_each_of(rows, sql, versions).await? {
+        let id = super::id(&row, "version_id")?;
+        let os = layer_version(&row, ["os_version_id", "os_version", "os_layer_id", "os_layer"])?
+            .ok_or_else(|| Refusal::internal(format!("the packaging of {id} has no OS version")))?;
+        let base = ["base_version_id", "base_version", "base_layer_id", "base_layer"];
+        let platform = ["platform_version_id", "platform_version", "platform_layer_id", "platform_layer"];
+        let packaging = PackagingView {
+            os,
+            base: layer_version(&row, base)?,
+            prerequisites: Vec::new(),
+            platform: layer_version(&row, platform)?,
+            configuration: ConfigurationName {
+                id: super::id(&row, "configuration_id")?,
+                name: row.text("configuration")?,
+            },
+            disk: row.text("disk_name")?,
+            format: super::word(&row, "disk_format", |text| text.to_owned().try_into().ok())?,
+        };
+        found.insert(id, packaging);
+    }
+    let sql = "SELECT r.version_id AS of_version, r.position, v.id, v.name AS version, l.id AS layer_id, \
+               l.name AS layer FROM packaging_prerequisites r JOIN versions v ON v.id = r.prerequisite_id \
+               JOIN layers l ON l.id = v.layer_id WHERE r.version_id IN (?) ORDER BY r.version_id, r.position";
+    for row in for_each_of(rows, sql, versions).await? {
+        let prerequisite = layer_version(&row, ["id", "version", "layer_id", "layer"])?;
+        if let Some(packaging) = found.get_mut(&super::id(&row, "of_version")?) {
+            packaging.prerequisites.extend(prerequisite);
+        }
+    }
+    Ok(found)
 }
 
 impl App {
@@ -138,7 +225,13 @@ impl App {
         let page =
             PageQuery { limit: filter.limit, cursor: filter.cursor.clone(), sort: filter.sort.clone() };
         let (statement, asked) = LISTING.page(&page, conditions)?;
-        asked.answer(self.db.all(statement).await?, view)
+        let mut found = asked.answer(self.db.all(statement).await?, view)?;
+        let ids: Vec<VersionId> = found.items.iter().map(|version| version.id).collect();
+        let mut packagings = packagings(&mut &self.db, &ids).await?;
+        for version in &mut found.items {
+            version.packaging = packagings.remove(&version.id);
+        }
+        Ok(found)
     }
 
     /// One version.
@@ -181,7 +274,8 @@ impl App {
         let name = reference::of_version(after.kind, &after.layer, &after.name);
         let object = Object { kind: "version", id: &text, name: &name };
         let detail = serde_json::json!({ "before": before, "after": after });
-        change.audit(Action::UpdateVersion, object, &detail).await?;
+        let also = [("layer", after.layer_id.to_string())];
+        change.audit_touching(Action::UpdateVersion, object, &also, &detail).await?;
         change.commit().await?;
         Ok(after)
     }

@@ -87,6 +87,10 @@ pub async fn restore(
     let tasks_under_way = settle(&mut tx).await?;
     tx.commit().await?;
     db.migrate_to(newest()).await?;
+    let objects = "INSERT INTO audit_objects (audit_id, object_kind, object_id) \
+                   SELECT id, object_kind, object_id FROM audit WHERE action = 'restore' AND NOT EXISTS \
+                   (SELECT 1 FROM audit_objects o WHERE o.audit_id = audit.id)";
+    db.execute(Statement::new(objects)).await?;
     if let Some(store) = store {
         store_mark::mark(&db, store).await?;
     }
@@ -107,6 +111,9 @@ pub async fn restore(
 async fn load(db: &Db, tx: &mut Tx, lines: &mut Lines, rewrap: &Rewrap<'_>) -> Result<u64, BackupError> {
     // What the migrations put there belongs to another database.
     for table in TABLES.iter().rev() {
+        if db.columns(table.name).await?.is_empty() {
+            continue; // it came with a later version of the tables than the backup has
+        }
         tx.execute(Statement::assembled(format!("DELETE FROM {}", table.name))).await?;
     }
     let mut rows = 0;

@@ -21,6 +21,7 @@ pub(super) const TABLES: &[Table] = &[
     table("tokens", "id"),
     table("settings", "name"),
     table("audit", "id"),
+    table("audit_objects", "audit_id, object_kind, object_id"),
     table("icons", "id"),
     table("connector_configurations", "id"),
     table("layers", "os_layer_id IS NOT NULL, id"),

@@ -29,6 +29,7 @@ const STEPS: &[(i64, &str, &str, &str)] = &[
     step!(6, "retention of tasks", "0006_retention.sql"),
     step!(7, "the webhook", "0007_webhook.sql"),
     step!(8, "identifiers of sessions, failed log-ins by name and address", "0008_sessions.sql"),
+    step!(9, "what the audit history is about, and claims of tasks", "0009_objects_and_claims.sql"),
 ];
 
 /// The newest version of the tables that this program knows.

@@ -133,6 +133,10 @@ actions! {
     TemplateConflicts "template_conflicts" Read Look;
     /// Compare two versions.
     DiffVersions "diff_versions" Read Look;
+    /// Compare two image templates.
+    DiffTemplates "diff_templates" Read Look;
+    /// Compare two published images.
+    DiffImages "diff_images" Read Look;
     /// See what is recorded of a version in the store.
     VersionReport "version_report" Read Look;
     /// List tasks.

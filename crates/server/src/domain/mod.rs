@@ -5,6 +5,7 @@
 pub mod action;
 pub mod icon;
 pub mod id;
+pub mod image;
 pub mod invalid;
 pub mod layer;
 pub mod name;

@@ -1,7 +1,7 @@
 //! A task under way, for whoever works on it: what it tells people, and whether it is still wanted.
 
-use super::Fence;
 use super::meter::{Meter, ProgressView};
+use super::{Fence, change_task};
 use crate::db::{Db, Statement};
 use crate::domain::TaskId;
 use crate::domain::time::Clock;
@@ -142,13 +142,10 @@ impl TaskHandle {
         let known = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if progress != known {
             let text = progress.as_ref().and_then(|progress| serde_json::to_string(progress).ok());
-            let statement = Statement::new(
-                "UPDATE tasks SET progress = $3, changed_at = $4 WHERE id = $1 AND generation = $2",
-            )
-            .bind(self.id.to_string())
-            .bind(self.fence.generation())
-            .bind(text)
-            .bind(self.clock.now().millis());
+            let statement = change_task(self.clock.now(), "progress = $4 WHERE id = $2 AND generation = $3")
+                .bind(self.id.to_string())
+                .bind(self.fence.generation())
+                .bind(text);
             if self.db.execute(statement).await.is_ok() {
                 *self.written.lock().unwrap_or_else(PoisonError::into_inner) = progress;
             }

@@ -18,6 +18,7 @@
 //! steno orders the steps and knows the rules of unwinding; the log, the lease and everything that people see are here.
 //! Deliberately missing: what any particular saga does. Sagas are in `app`; this module knows their environment as `E`.
 
+mod change;
 mod event;
 mod fence;
 mod handle;
@@ -28,6 +29,7 @@ mod runner;
 mod saga;
 mod step;
 
+pub(crate) use change::change_task;
 pub use fence::Fence;
 pub use handle::{LogLevel, TaskHandle};
 pub use meter::ProgressView;

@@ -1,7 +1,7 @@
 //! Carrying out tasks: taking them, holding them, and writing down how they end.
 
 use super::saga::{Book, Run};
-use super::{Env, Fence, LogLevel, Probe, TaskHandle, event};
+use super::{Env, Fence, LogLevel, Probe, TaskHandle, change_task, event};
 use crate::db::{Db, DbError, Row, Statement};
 use crate::domain::time::Clock;
 use crate::domain::{TaskId, Time};
@@ -173,16 +173,16 @@ impl<E: Env> Runner<E> {
         let Some(row) = tx.optional(free).await? else { return Ok(Claim::Nothing) };
         let text = row.text("id")?;
         let generation = row.integer("generation")? + 1;
-        let take = Statement::new(
-            "UPDATE tasks SET state = 'running', holder = $3, generation = $4, lease_until = $5, \
-             started_at = COALESCE(started_at, $6), changed_at = $6 WHERE id = $1 AND generation = $2",
+        let take = change_task(
+            now,
+            "state = 'running', holder = $4, generation = $5, lease_until = $6, \
+             started_at = COALESCE(started_at, $1) WHERE id = $2 AND generation = $3",
         )
         .bind(text.as_str())
         .bind(generation - 1)
         .bind(self.holder.as_str())
         .bind(generation)
-        .bind(now.after_seconds(LEASE).millis())
-        .bind(now.millis());
+        .bind(now.after_seconds(LEASE).millis());
         let id: TaskId = text.parse().map_err(|_| DbError::Foreign { column: "tasks.id" })?;
         tx.execute(event::started(id, now)).await?;
         if tx.execute(take).await? != 1 {
@@ -363,15 +363,15 @@ impl<E: Env> Runner<E> {
             Some(_) => "failed",
         };
         let text = failure.as_ref().and_then(|failure| serde_json::to_string(failure).ok());
-        let ended = Statement::new(
-            "UPDATE tasks SET state = CASE WHEN $2 = 'done' AND next_action IS NOT NULL THEN 'action-required' \
-             ELSE $2 END, next_action = CASE WHEN $2 = 'done' THEN next_action END, failure = $3, \
-             progress = NULL, holder = NULL, lease_until = 0, ended_at = $4, changed_at = $4 WHERE id = $1",
+        let ended = change_task(
+            now,
+            "state = CASE WHEN $3 = 'done' AND next_action IS NOT NULL THEN 'action-required' \
+             ELSE $3 END, next_action = CASE WHEN $3 = 'done' THEN next_action END, failure = $4, \
+             progress = NULL, holder = NULL, lease_until = 0, ended_at = $1 WHERE id = $2",
         )
-        .bind(id.as_str())
+        .bind(id.clone())
         .bind(state)
-        .bind(text)
-        .bind(now.millis());
+        .bind(text);
         // The events were needed to go on; now the subtasks and the log tell what was done.
         let events = Statement::new("DELETE FROM saga_events WHERE task_id = $1").bind(id.as_str());
         let _ = task.fence.insist(&[ended, event::ended(task.id, now), events]).await;

@@ -1,7 +1,7 @@
 //! Sagas as steno runs them.
 
 use super::step::{At, Stage, Step, stopped};
-use super::{Env, LogLevel, Moment, Patience, Probe, TaskHandle};
+use super::{Env, LogLevel, Moment, Patience, Probe, TaskHandle, change_task};
 use crate::db::Statement;
 use crate::domain::time::Clock;
 use futures_util::FutureExt;
@@ -271,7 +271,8 @@ impl<E: Env> StepAction<E> {
     /// Writes down what people see of the step.
     async fn show(&self, context: &ActionContext<Sagas<E>>, state: &'static str) {
         let run = context.user_data();
-        let now = run.clock.now().millis();
+        let at = run.clock.now();
+        let now = at.millis();
         let begins = matches!(state, "running" | "undoing");
         let position = i64::try_from(self.position).unwrap_or(i64::MAX);
         let statement = if begins {
@@ -285,16 +286,11 @@ impl<E: Env> StepAction<E> {
             )
         };
         let subtask = statement.bind(run.task.id.to_string()).bind(position).bind(state).bind(now);
-        let changed = Statement::new("UPDATE tasks SET changed_at = $2 WHERE id = $1")
+        let commits = state == "done" && self.step.stage() == Stage::Commit;
+        let changed = change_task(at, "committed = committed OR $3 WHERE id = $2")
             .bind(run.task.id.to_string())
-            .bind(now);
-        let mut statements = vec![subtask, changed];
-        if state == "done" && self.step.stage() == Stage::Commit {
-            let committed = Statement::new("UPDATE tasks SET committed = $2 WHERE id = $1")
-                .bind(run.task.id.to_string())
-                .bind(true);
-            statements.push(committed);
-        }
+            .bind(commits);
+        let statements = [subtask, changed];
         // When the lease is gone the caller sees so itself.
         let _ = run.task.fence.insist(&statements).await;
     }

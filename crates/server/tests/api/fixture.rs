@@ -161,6 +161,11 @@ pub(crate) async fn task(rig: &Rig, owner: &str) -> String {
 
 /// A published image.
 pub(crate) async fn image(rig: &Rig, name: &str, template: &str) -> String {
+    image_of(rig, name, template, json!({ "disk": "sha256:0" })).await
+}
+
+/// A published image that was made of this.
+pub(crate) async fn image_of(rig: &Rig, name: &str, template: &str, provenance: Value) -> String {
     let id = ImageId::new().to_string();
     let statement = Statement::new(
         "INSERT INTO images (id, name, name_key, template_id, template_name, template_revision, \
@@ -174,7 +179,7 @@ pub(crate) async fn image(rig: &Rig, name: &str, template: &str) -> String {
     .bind(ConfigurationId::new().to_string())
     .bind(TaskId::new().to_string())
     .bind(json!({ "location": "desks/Desk.vhd" }).to_string())
-    .bind(json!({ "disk": "sha256:0" }).to_string())
+    .bind(provenance.to_string())
     .bind(later());
     execute(rig, statement).await;
     id

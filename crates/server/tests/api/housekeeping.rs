@@ -46,6 +46,8 @@ async fn what_is_past_its_time_is_removed_and_nothing_else(rig: Rig) {
 
     rig.app.keep_house().await.unwrap();
     assert_eq!(count(&rig, rows).await, before - 2);
+    let objects = "SELECT COUNT(DISTINCT audit_id) AS n FROM audit_objects";
+    assert_eq!(count(&rig, objects).await, before - 2, "with what they were about");
     assert_eq!(count(&rig, "SELECT COUNT(*) AS n FROM audit WHERE action = 'create_user'").await, 2);
     assert_eq!(count(&rig, "SELECT COUNT(*) AS n FROM idempotency").await, 1);
     assert_eq!(count(&rig, "SELECT COUNT(*) AS n FROM tokens WHERE name = 'new'").await, 1);

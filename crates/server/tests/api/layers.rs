@@ -8,6 +8,8 @@ use server::app::{Call, usage};
 use server::db::Statement;
 
 on_both_databases! {
+    a_version_in_packaging_is_given_up_by_deleting_it_and_not_looked_into;
+    a_version_tells_what_is_on_its_packaging_disk;
     layers_are_listed_with_their_latest_version;
     a_layer_is_changed_within_the_rules_of_its_kind;
     a_layer_is_changed_by_those_who_manage_its_kind;
@@ -298,4 +300,68 @@ async fn what_uses_a_version_keeps_it_from_being_deleted(rig: Rig) {
     }
     let message = refusal(&shop.platform_1).await.unwrap_err().failure.message;
     assert!(message.contains("Many 08; others"), "{message}");
+}
+
+async fn a_version_tells_what_is_on_its_packaging_disk(rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let tools = fixture::platform(&rig, "Tools", &shop.os, "packaging").await;
+    let tools_1 = fixture::version(&rig, &tools, 1, "deployable", None).await;
+    let office_2 = fixture::version(&rig, &shop.office, 2, "packaging", None).await;
+    let packaging = fixture::Packaging {
+        version: &office_2,
+        os: &shop.os_1,
+        base: Some(&shop.office_1),
+        platform: Some(&tools_1),
+        prerequisites: &[&shop.editor_1],
+        configuration: &shop.configuration,
+    };
+    fixture::packaging(&rig, packaging).await;
+    let named = |layer_id: &str, layer: &str, version_id: &str| json!({ "layer_id": layer_id, "layer": layer, "version_id": version_id, "version": "1" });
+    let expected = json!({
+        "os": named(&shop.os, "Windows", &shop.os_1),
+        "base": named(&shop.office, "Office", &shop.office_1),
+        "prerequisites": [named(&shop.editor, "Editor", &shop.editor_1)],
+        "platform": named(&tools, "Tools", &tools_1),
+        "configuration": { "id": shop.configuration, "name": "Share" },
+        "disk": office_2,
+        "format": "vhdx",
+    });
+    assert_eq!(rig.get(&format!("/versions/{office_2}")).await.ok().body["packaging"], expected);
+    let listed = rig.get(&format!("/layers/{}/versions", shop.office)).await.ok().body;
+    assert_eq!(listed["items"][0]["packaging"], expected);
+    assert!(listed["items"][1].get("packaging").is_none(), "{listed:#}");
+
+    // Names are those of now.
+    let name = json!({ "name": "Windows 11" });
+    let path = format!("/layers/{}", shop.os);
+    rig.ask_with(Method::PATCH, &path, name, &[("if-match", "*")]).await.ok();
+    let version = rig.get(&format!("/versions/{office_2}")).await.ok().body;
+    assert_eq!(version["packaging"]["os"]["layer"], "Windows 11");
+}
+
+async fn a_version_in_packaging_is_given_up_by_deleting_it_and_not_looked_into(rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let office_2 = fixture::version(&rig, &shop.office, 2, "packaging", None).await;
+    for path in [
+        format!("/versions/{office_2}/report"),
+        format!("/versions/{office_2}/diff?to={}", shop.office_1),
+        format!("/versions/{}/diff?to={office_2}", shop.office_1),
+    ] {
+        let refused = rig.get(&path).await.refused(409, "version-not-captured");
+        assert_eq!(refused.body["message"], "app:Office@2 is in packaging: nothing is captured yet.");
+    }
+    let task = fixture::task(&rig, "admin").await;
+    let waits = Statement::new(
+        "UPDATE tasks SET state = 'action-required', next_action = 'finalize', ended_at = 1 WHERE id = $1",
+    );
+    rig.app.db().execute(waits.bind(task.as_str())).await.unwrap();
+    let refused = rig.ask(Method::POST, &format!("/tasks/{task}/stop"), Value::Null).await;
+    let refused = refused.refused(409, "task-ended");
+    assert!(refused.body["hint"].as_str().unwrap().contains("lamina version delete"), "{:#}", refused.body);
+    let since = "/tasks?changed_since=2026-01-01T00:00:00Z";
+    assert_eq!(rig.get(since).await.ok().body["items"][0]["id"], json!(task));
+    assert_eq!(rig.get("/tasks?changed_since=2126-01-01T00:00:00Z").await.ok().body["items"], json!([]));
+    rig.get("/tasks?changed_since=1795000000000").await.refused(422, "query");
 }

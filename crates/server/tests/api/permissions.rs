@@ -297,4 +297,10 @@ async fn a_change_that_is_done_is_in_the_audit_history(rig: Rig) {
         let row = rig.app.db().optional(statement).await.unwrap().unwrap();
         assert_eq!(row.text("action").unwrap(), action.name());
     }
+    // What is not in this list only administrators see.
+    let kinds = server::db::Statement::new("SELECT DISTINCT object_kind AS kind FROM audit_objects");
+    for row in rig.app.db().all(kinds).await.unwrap() {
+        let kind = row.text("kind").unwrap();
+        assert!(server::app::audit::READ_WITH.iter().any(|(known, _)| *known == kind), "{kind}");
+    }
 }

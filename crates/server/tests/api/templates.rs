@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use server::db::Statement;
 
 on_both_databases! {
+    a_disk_that_is_published_already_is_refused_at_once;
+    an_override_of_publishing_has_a_reason_that_is_kept;
+    templates_are_compared_with_each_other;
     a_template_pins_what_it_is_made_of;
     what_does_not_belong_together_is_refused_field_by_field;
     a_template_is_changed_and_every_state_of_it_kept;
@@ -367,4 +370,59 @@ async fn a_template_is_made_once_for_each_key(rig: Rig) {
         .await
         .refused(409, "idempotency-key-reused");
     assert_eq!(rig.get("/templates").await.ok().body["items"].as_array().unwrap().len(), 1);
+}
+
+async fn templates_are_compared_with_each_other(rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let desk = shop.make(&rig, "Desk").await;
+    let mut kiosk = shop.template("Kiosk");
+    kiosk["apps"] = json!([{ "version_id": shop.office_1, "priority": 3 }]);
+    let kiosk = rig.ask(Method::POST, "/templates", kiosk).await.created().body;
+    let path = format!("/templates/{desk}/diff?to={}", kiosk["id"].as_str().unwrap());
+    let found = rig.get(&path).await.ok().body;
+    assert_eq!(found["fields"], json!([{ "field": "name", "before": "Desk", "after": "Kiosk" }]));
+    assert_eq!(found["apps_removed"][0]["layer"], "Editor");
+    assert_eq!(found["apps_changed"][0]["after"]["priority"], 3);
+    let nothing = crate::fixture::no_template();
+    rig.get(&format!("/templates/{desk}/diff?to={nothing}")).await.refused(404, "not-found");
+}
+
+async fn an_override_of_publishing_has_a_reason_that_is_kept(rig: Rig) {
+    rig.become_administrator().await;
+    let desk = Shop::open(&rig, "").await.make(&rig, "Desk").await;
+    let publish = |reason: &str| json!({ "templates": [{ "template_id": desk }], "override_reason": reason });
+    for reason in ["", "  ", &"x".repeat(5000)] {
+        let refused = rig.ask(Method::POST, "/publish", publish(reason)).await;
+        refused.refused(422, "invalid").field("override_reason", "override-reason");
+    }
+    rig.ask(Method::POST, "/publish", publish(" tested by hand ")).await.created();
+    let audit = rig.get("/audit?action=publish_templates").await.ok().body;
+    assert_eq!(audit["items"][0]["detail"]["override_reason"], "tested by hand");
+}
+
+async fn a_disk_that_is_published_already_is_refused_at_once(mut rig: Rig) {
+    rig.become_administrator().await;
+    let shop = Shop::open(&rig, "").await;
+    let (desk, kiosk) = (shop.make(&rig, "Desk").await, shop.make(&rig, "Kiosk").await);
+    let one = |template: &str, disk: &str| json!({ "template_id": template, "disk": disk });
+    let both = json!({ "templates": [one(&desk, "it.vhd"), one(&kiosk, "IT.vhd")] });
+    let refused = rig.ask(Method::POST, "/publish", both).await.refused(422, "invalid");
+    refused.field("templates[1].disk", "disk-name-taken");
+    assert_eq!(rig.get("/tasks").await.ok().body["items"], json!([]), "either all of them or none");
+
+    // A task that is under way, and that nobody carries out.
+    let task = fixture::task(&rig, "admin").await;
+    let claim = format!("{}/it.vhd", shop.configuration);
+    let claims = Statement::new("UPDATE tasks SET claims = $2 WHERE id = $1").bind(task.as_str()).bind(claim);
+    rig.app.db().execute(claims).await.unwrap();
+    let again = json!({ "templates": [one(&desk, "It.vhd")] });
+    let refused = rig.ask(Method::POST, "/publish", again.clone()).await.refused(422, "invalid");
+    let refused = refused.field("templates[0].disk", "disk-name-taken");
+    assert!(refused.body["message"].as_str().unwrap().contains(&task), "{:#}", refused.body);
+    rig.ask(Method::POST, &format!("/tasks/{task}/stop"), Value::Null).await.ok();
+    let ended = Statement::new("UPDATE tasks SET ended_at = 1, state = 'stopped' WHERE id = $1").bind(task);
+    rig.app.db().execute(ended).await.unwrap();
+    rig.ask(Method::POST, "/publish", again).await.created();
+    rig.stop().await;
 }

@@ -277,6 +277,9 @@ impl Case for Finalize {
         assert_eq!(world.state(made).await, "deployable");
         assert!(!world.place.join(format!("{name}.raw")).exists(), "the packaging disk is gone");
         let version = id(made, "version_id");
+        let remembered = world.get(&format!("/versions/{version}")).await;
+        let disk = &remembered["provenance"]["packaging"]["disk"];
+        assert_eq!(*disk, format!("{name}.raw"), "what it was made on: {remembered:#}");
         let report = world.get(&format!("/versions/{version}/report")).await.to_string();
         assert!(report.contains("\"id\""), "the store knows it: {report}");
         assert_eq!(world.rows("SELECT disk_name AS it FROM packagings").await, [""; 0]);
@@ -341,6 +344,24 @@ impl Case for Delete {
     }
 }
 
+/// A template of an OS, an app and a platform.
+pub(crate) async fn publishable(world: &World) -> Value {
+    let os = world.os().await;
+    let tools = world.platform("Tools", &os, "publishing", world.packaging("tools.raw")).await;
+    world.captured(&tools, "tools.raw", "tools").await;
+    let app = world.app("Office", &os, world.packaging("office.raw")).await;
+    world.captured(&app, "office.raw", "office").await;
+    let template = json!({
+        "name": "Desk",
+        "os": { "version_id": os["version_id"] },
+        "platform": { "version_id": tools["version_id"] },
+        "apps": [{ "version_id": app["version_id"] }],
+        "configuration_id": world.configuration,
+        "disk": { "format": "raw", "bytes": 18 << 20 },
+    });
+    world.ask(Method::POST, "/templates", template).await
+}
+
 struct Publish;
 
 #[async_trait]
@@ -351,6 +372,7 @@ impl Case for Publish {
 
     fn steps(&self) -> &'static [&'static str] {
         &[
+            "publish.name",
             "publish.compose",
             "publish.export",
             "publish.deliver",
@@ -361,24 +383,11 @@ impl Case for Publish {
     }
 
     fn undoable(&self) -> usize {
-        4
+        5
     }
 
     async fn ground(&self, world: &World) -> Value {
-        let os = world.os().await;
-        let tools = world.platform("Tools", &os, "publishing", world.packaging("tools.raw")).await;
-        world.captured(&tools, "tools.raw", "tools").await;
-        let app = world.app("Office", &os, world.packaging("office.raw")).await;
-        world.captured(&app, "office.raw", "office").await;
-        let template = json!({
-            "name": "Desk",
-            "os": { "version_id": os["version_id"] },
-            "platform": { "version_id": tools["version_id"] },
-            "apps": [{ "version_id": app["version_id"] }],
-            "configuration_id": world.configuration,
-            "disk": { "format": "raw", "bytes": 18 << 20 },
-        });
-        world.ask(Method::POST, "/templates", template).await
+        publishable(world).await
     }
 
     async fn prepare(&self, _world: &World, ground: &Value, number: u32) -> Value {

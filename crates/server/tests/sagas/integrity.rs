@@ -34,6 +34,12 @@ async fn goes_back(world: World) {
     assert!(message.contains("A post-installation reboot is pending"), "{message}");
     assert_eq!(world.state(&made).await, "packaging");
     assert_same(&before, &world.snapshot().await, "a disk that is not ready");
+    // Who has looked while it was finalized is told that it waits for a person again.
+    let changed = world.get(&format!("/tasks?changed_since={}", id(&failed, "started_at"))).await;
+    let waits = changed["items"].as_array().unwrap().iter().find(|task| task["state"] == "action-required");
+    let waits = waits.unwrap_or_else(|| panic!("{changed:#}"));
+    assert_eq!((&waits["id"], &waits["next_action"]), (&made["task_id"], &json!("finalize")));
+    assert!(id(waits, "changed_at") >= id(&failed, "started_at"), "{waits:#}");
     world.install("office.raw", |volume| {
         volume.delete(PENDING);
     });

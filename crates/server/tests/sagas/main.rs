@@ -15,6 +15,7 @@ mod integrity;
 mod killed;
 mod load;
 mod meddler;
+mod names;
 mod packaging;
 mod slow;
 mod snapshot;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         integrity::trials(),
         directory::trials(),
         load::trials(),
+        names::trials(),
         full::trials(),
         away::trials(),
         slow::trials(),

@@ -10,8 +10,16 @@ use worker::{Job, Outcome};
 pub(crate) type Snapshot = BTreeMap<String, String>;
 
 /// Tables that tell of what was tried, or when somebody was here.
-const HISTORY: [&str; 7] =
-    ["audit", "task_log", "subtasks", "sessions", "login_failures", "idempotency", "_sqlx_migrations"];
+const HISTORY: [&str; 8] = [
+    "audit",
+    "audit_objects",
+    "task_log",
+    "subtasks",
+    "sessions",
+    "login_failures",
+    "idempotency",
+    "_sqlx_migrations",
+];
 /// Columns that count changes, also those that were taken back.
 const COUNTERS: [&str; 2] = ["revision", "changed_at"];
 

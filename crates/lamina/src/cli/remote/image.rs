@@ -1,14 +1,18 @@
 //! `lamina image`
 
 use super::amounts::time;
+use super::template::revision::field_changes;
 use super::{Context, Done, LimitArgs, Run, list, tag};
-use crate::printer::page::{STRONG, Styled, Visible};
+use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::{Args, Subcommand};
+use client::types::{ImageComparison, ImageLayer};
+use std::io;
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum Command {
     List(ListArgs),
     Show(ShowArgs),
+    Diff(DiffArgs),
     Delete(DeleteArgs),
 }
 
@@ -33,6 +37,20 @@ pub(in crate::cli) struct ShowArgs {
     image: String,
 }
 
+/// Compare two published images by what they were made of
+///
+/// Layers are the same when their contents are. Lines begin with + (only the second has the layer), - (only the first)
+/// or ~ (both have it, differently).
+#[derive(Args)]
+pub(in crate::cli) struct DiffArgs {
+    /// First image; of several with this name the last one
+    #[arg(value_name = "IMAGE")]
+    from: String,
+    /// Second image
+    #[arg(value_name = "IMAGE")]
+    to: String,
+}
+
 /// Delete the record of an image; what was published stays where it is
 #[derive(Args)]
 pub(in crate::cli) struct DeleteArgs {
@@ -46,6 +64,7 @@ impl Run for Command {
         match self {
             Command::List(args) => args.run(context).await,
             Command::Show(args) => args.run(context).await,
+            Command::Diff(args) => args.run(context).await,
             Command::Delete(args) => args.run(context).await,
         }
     }
@@ -106,6 +125,38 @@ impl ShowArgs {
             page.line(format_args!("\nMade of:\n{}", provenance?))
         })
     }
+}
+
+impl DiffArgs {
+    async fn run(self, context: &Context) -> Done {
+        let (from, to) = (context.image(&self.from).await?.image, context.image(&self.to).await?.image);
+        let request = context.api.diff_images().id(from.id.to_string()).to(to.id.to_string());
+        let comparison = request.send().await?.into_inner();
+        context.show(&comparison, |page| differences(&comparison, page))
+    }
+}
+
+fn differences(comparison: &ImageComparison, page: &mut Page<'_>) -> io::Result<()> {
+    let ImageComparison { fields, layers_added, layers_changed, layers_removed } = comparison;
+    if fields.is_empty() && layers_added.is_empty() && layers_changed.is_empty() && layers_removed.is_empty()
+    {
+        return page.line("Both are made of the same.");
+    }
+    field_changes(fields, page)?;
+    let layer = |layer: &ImageLayer| {
+        let priority = layer.priority.map(|priority| format!(" (priority {priority})")).unwrap_or_default();
+        format!("{}{priority}", Visible(&layer.reference))
+    };
+    for change in layers_changed {
+        page.line(format_args!("~ {} -> {}", layer(&change.before), layer(&change.after)))?;
+    }
+    for removed in layers_removed {
+        page.line(format_args!("- {}", layer(removed)))?;
+    }
+    for added in layers_added {
+        page.line(format_args!("+ {}", layer(added)))?;
+    }
+    Ok(())
 }
 
 impl DeleteArgs {

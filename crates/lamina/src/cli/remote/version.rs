@@ -11,8 +11,11 @@ use super::{Context, Done, LimitArgs, Run, list, tag};
 use crate::cli::plumbing;
 use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::{Args, Subcommand};
-use client::types::{Finalize, NewVersion, VersionChange, VersionState, VersionView};
+use client::types::{
+    Finalize, LayerVersion, NewVersion, PackagingView, VersionChange, VersionState, VersionView,
+};
 use layering::report::{DiffReport, ShowReport};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io;
 
@@ -263,8 +266,36 @@ fn show(context: &Context, version: &VersionView) -> Done {
         if let Some(digest) = &version.digest {
             page.field("digest", Visible(digest))?;
         }
+        match &version.packaging {
+            Some(packaging) => made_on(packaging, page)?,
+            // It was captured: what was on its packaging disk is remembered.
+            None => {
+                let remembered = version.provenance.as_ref().and_then(|it| it.get("packaging"));
+                if let Some(packaging) = remembered.and_then(|it| PackagingView::deserialize(it).ok()) {
+                    made_on(&packaging, page)?;
+                }
+            }
+        }
         page.field("id", &*version.id)
     })
+}
+
+/// What is or was on a packaging disk.
+fn made_on(packaging: &PackagingView, page: &mut Page<'_>) -> io::Result<()> {
+    let name = |one: &LayerVersion| format!("{}@{}", Visible(&one.layer), Visible(&one.version));
+    page.field("OS version", name(&packaging.os))?;
+    if let Some(base) = &packaging.base {
+        page.field("made from", name(base))?;
+    }
+    for prerequisite in &packaging.prerequisites {
+        page.field("with", name(prerequisite))?;
+    }
+    if let Some(platform) = &packaging.platform {
+        page.field("platform", name(platform))?;
+    }
+    let (disk, format) = (Visible(&packaging.disk), packaging.format);
+    let place = Visible(&packaging.configuration.name);
+    page.field("disk", format_args!("{disk} ({format}) on {place}"))
 }
 
 impl ShowArgs {

@@ -10,6 +10,7 @@ use super::version_object;
 use crate::db::Statement;
 use crate::domain::layer::VersionState;
 use crate::domain::{Action, TaskId, VersionId};
+use crate::tasks::change_task;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -68,12 +69,12 @@ impl App {
             Statement::new("UPDATE versions SET state = 'deleting', revision = revision + 1 WHERE id = $1")
                 .bind(id.to_string());
         change.execute(state).await?;
-        let waited = Statement::new(
-            "UPDATE tasks SET state = 'done', next_action = NULL, changed_at = $2 \
-             WHERE object_kind = 'version' AND object_id = $1 AND state = 'action-required'",
+        let waited = change_task(
+            change.now(),
+            "state = 'done', next_action = NULL \
+             WHERE object_kind = 'version' AND object_id = $2 AND state = 'action-required'",
         )
-        .bind(id.to_string())
-        .bind(change.now().millis());
+        .bind(id.to_string());
         change.execute(waited).await?;
         let (task, text) = (TaskId::new(), id.to_string());
         let object = version_object(&text, &version.full);
@@ -81,7 +82,9 @@ impl App {
         let wanted =
             Wanted { saga: DELETE_VERSION, title: "Delete Version", description, object, parameters };
         self.enqueue(&mut change, task, wanted).await?;
-        change.audit(Action::DeleteVersion, object, &serde_json::json!({ "was": version.state })).await?;
+        let also = [("layer", version.row.text("layer_id")?)];
+        let detail = serde_json::json!({ "was": version.state });
+        change.audit_touching(Action::DeleteVersion, object, &also, &detail).await?;
         change.commit().await?;
         Ok(Started { task_id: task })
     }

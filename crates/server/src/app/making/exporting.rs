@@ -72,7 +72,9 @@ impl App {
         let task_wanted =
             Wanted { saga: EXPORT_LAYERS, title: "Export Layers", description, object, parameters };
         self.enqueue(&mut change, task, task_wanted).await?;
-        change.audit(Action::ExportLayers, object, &serde_json::json!({ "request": wanted })).await?;
+        let also: Vec<_> = versions.iter().map(|version| ("version", version.to_string())).collect();
+        let detail = serde_json::json!({ "request": wanted });
+        change.audit_touching(Action::ExportLayers, object, &also, &detail).await?;
         let started = Started { task_id: task };
         change.remember(&started).await?;
         change.commit().await?;

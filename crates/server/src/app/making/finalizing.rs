@@ -2,6 +2,7 @@
 
 use super::super::sagas::{FINALIZE_VERSION, FinalizeVersion};
 use super::super::tasks::Wanted;
+use super::super::versions::packagings;
 use super::super::{App, Begun, Call, Change, Reason, Refusal};
 use super::deleting::Started;
 use super::packaging::composite;
@@ -10,6 +11,7 @@ use super::{disk_name, version_object};
 use crate::db::{Row, Statement};
 use crate::domain::layer::{LayerKind, VersionState};
 use crate::domain::{Action, ConfigurationId, Invalid, LayerId, TaskId, VersionId, reference};
+use crate::tasks::change_task;
 use connectors::DiskName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -112,18 +114,19 @@ impl App {
             disk,
             override_reason,
             os_version: os.to_string(),
+            packaging: packagings(&mut change, &[id]).await?.remove(&id),
         };
         let state =
             Statement::new("UPDATE versions SET state = 'finalizing', revision = revision + 1 WHERE id = $1")
                 .bind(id.to_string());
         change.execute(state).await?;
         // The task that waits for this is over.
-        let waited = Statement::new(
-            "UPDATE tasks SET state = 'done', next_action = NULL, changed_at = $2 \
-             WHERE object_kind = 'version' AND object_id = $1 AND state = 'action-required'",
+        let waited = change_task(
+            change.now(),
+            "state = 'done', next_action = NULL \
+             WHERE object_kind = 'version' AND object_id = $2 AND state = 'action-required'",
         )
-        .bind(id.to_string())
-        .bind(change.now().millis());
+        .bind(id.to_string());
         change.execute(waited).await?;
         let (task, text) = (TaskId::new(), id.to_string());
         let object = version_object(&text, &version.full);
@@ -131,7 +134,9 @@ impl App {
         let task_wanted =
             Wanted { saga: FINALIZE_VERSION, title: "Finalize", description, object, parameters };
         self.enqueue(&mut change, task, task_wanted).await?;
-        change.audit(Action::FinalizeVersion, object, &serde_json::json!({ "request": wanted })).await?;
+        let also = [("layer", version.row.text("layer_id")?)];
+        let detail = serde_json::json!({ "request": wanted });
+        change.audit_touching(Action::FinalizeVersion, object, &also, &detail).await?;
         let started = Started { task_id: task };
         change.remember(&started).await?;
         change.commit().await?;

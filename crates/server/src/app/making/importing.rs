@@ -2,7 +2,7 @@
 
 use super::super::sagas::{IMPORT_LAYERS, ImportLayersTask};
 use super::super::tasks::Wanted;
-use super::super::{App, Begun, Call, Object, Refusal};
+use super::super::{App, Begun, Call, Refusal};
 use super::exporting::{check_count, folder_id, folder_object};
 use super::incoming::Arrival;
 use super::layer_folder::reference_of;
@@ -129,13 +129,12 @@ impl App {
         let task_wanted =
             Wanted { saga: IMPORT_LAYERS, title: "Import Layers", description, object, parameters };
         self.enqueue(&mut change, task, task_wanted).await?;
-        for version in versions.iter().filter(|version| !version.kept) {
-            let id = version.version_id.to_string();
-            let made = Object { kind: "version", id: &id, name: &version.reference };
-            let detail = serde_json::json!({ "folder": folder, "from": version.from });
-            change.audit(Action::ImportLayers, made, &detail).await?;
-        }
-        change.audit(Action::ImportLayers, object, &serde_json::json!({ "request": wanted })).await?;
+        let made = versions.iter().filter(|version| !version.kept);
+        let also: Vec<_> = made
+            .flat_map(|it| [("version", it.version_id.to_string()), ("layer", it.layer_id.to_string())])
+            .collect();
+        let detail = serde_json::json!({ "request": wanted, "versions": versions });
+        change.audit_touching(Action::ImportLayers, object, &also, &detail).await?;
         let importing = Importing { task_id: task, versions };
         change.remember(&importing).await?;
         change.commit().await?;

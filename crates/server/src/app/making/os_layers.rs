@@ -111,7 +111,8 @@ impl App {
             parameters,
         };
         self.enqueue(&mut change, task, wanted).await?;
-        change.audit(Action::CreateOsLayer, object, &serde_json::json!({ "request": new })).await?;
+        let (also, detail) = ([("version", id.to_string())], serde_json::json!({ "request": new }));
+        change.audit_touching(Action::CreateOsLayer, object, &also, &detail).await?;
         let making = Making { layer_id: layer, version_id: id, task_id: task };
         change.remember(&making).await?;
         change.commit().await?;

@@ -463,7 +463,8 @@ impl App {
             parameters,
         };
         self.enqueue(&mut change, task, wanted).await?;
-        change.audit(action, object, &serde_json::json!({ "request": request })).await?;
+        let also = [("layer", subject.layer.to_string())];
+        change.audit_touching(action, object, &also, &serde_json::json!({ "request": request })).await?;
         let making = Making { layer_id: subject.layer, version_id: version, task_id: task };
         change.remember(&making).await?;
         change.commit().await?;

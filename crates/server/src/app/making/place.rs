@@ -58,15 +58,23 @@ impl App {
         invalid: &mut Invalid,
         reason: Option<&str>,
     ) -> Option<String> {
-        const FIELD: &str = "override_reason";
-        let reason = reason?.trim();
-        if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
-            let message = format!("A reason has 1 to {LONGEST_REASON} characters.");
-            invalid.add(FIELD, "override-reason", message);
-        }
+        let reason = check_reason(invalid, reason)?;
         if !call.actor.roles.iter().any(|role| role == Role::Administrator) {
-            invalid.add(FIELD, "override-forbidden", "Only administrators may override findings.");
+            invalid.add(OVERRIDE, "override-forbidden", "Only administrators may override findings.");
         }
-        Some(reason.to_owned())
+        Some(reason)
     }
+}
+
+/// The field that has the reason of an override.
+const OVERRIDE: &str = "override_reason";
+
+/// The reason of an override.
+pub(super) fn check_reason(invalid: &mut Invalid, reason: Option<&str>) -> Option<String> {
+    let reason = reason?.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+        let message = format!("A reason has 1 to {LONGEST_REASON} characters.");
+        invalid.add(OVERRIDE, "override-reason", message);
+    }
+    Some(reason.to_owned())
 }

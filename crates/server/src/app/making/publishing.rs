@@ -1,16 +1,18 @@
 //! Publishing layered images: one task for each template.
 
-use super::super::rows::Rows;
-use super::super::sagas::{PUBLISH, Publish};
+use super::super::rows::{Rows, for_each_of};
+use super::super::sagas::{PUBLISH, Publish, claim};
 use super::super::tasks::Wanted;
 use super::super::templates::store;
 use super::super::{App, Begun, Call, Change, Object, Refusal};
 use super::packaging::composite;
+use super::place::check_reason;
 use super::{connector_of, disk_name};
 use crate::app::templates::store::Template;
 use crate::db::Statement;
+use crate::domain::image::ImageLayer;
 use crate::domain::layer::LayerKind;
-use crate::domain::template::{Generalisation, RecoveryRule};
+use crate::domain::template::{AppVersion, Generalisation, LayerVersion, RecoveryRule};
 use crate::domain::{Action, ImageId, Invalid, TaskId, TemplateId, VersionId, reference};
 use connectors::{DiskName, Purpose, Shipment};
 use disk::format::Format;
@@ -37,7 +39,8 @@ pub struct PublishTemplates {
 pub struct PublishTemplate {
     /// Which.
     pub template_id: TemplateId,
-    /// The name of the image's disk this time; that of the template when absent.
+    /// The name of the image's disk this time, which has to be free. Without it the template's; without that
+    /// `NAME-rREVISION.EXTENSION` of the template, with a number behind it when there is such a file.
     pub disk: Option<String>,
 }
 
@@ -71,6 +74,9 @@ impl App {
             let message = format!("1 to {MOST} templates are published at once.");
             return Err(Invalid::field("templates", "too-many", message).into());
         }
+        let mut invalid = Invalid::new();
+        let override_reason = check_reason(&mut invalid, wanted.override_reason.as_deref());
+        invalid.finish()?;
         let mut change = match self.begin_creating(call, Action::PublishTemplates, wanted).await? {
             Begun::Before(publishing) => return Ok(publishing),
             Begun::Now(change) => change,
@@ -80,21 +86,42 @@ impl App {
         for (index, one) in wanted.templates.iter().enumerate() {
             let field = format!("templates[{index}]");
             let template = store::read(&mut change, one.template_id).await?;
-            let checked = self.parameters(&mut change, &field, &template, one, wanted, call).await?;
+            let checked = self
+                .parameters(&mut change, &field, &template, one, override_reason.as_deref(), call)
+                .await?;
             let Some(parameters) = invalid.take(checked) else { continue };
             let (task, image) = (TaskId::new(), parameters.image);
+            let explicit = !parameters.default_name;
+            let disk = claim(parameters.configuration, &parameters.shipment.name);
+            if explicit && let Some(other) = claimed_by(&mut change, &disk).await? {
+                let disk = &parameters.shipment.name;
+                let message = match tasks.iter().any(|begun: &PublishingTask| begun.task_id == other) {
+                    true => format!("Another template of this call is published as {disk}."),
+                    false => format!("The task {other} publishes an image as {disk}."),
+                };
+                invalid.add(&format!("{field}.disk"), "disk-name-taken", message);
+                continue;
+            }
             let text = template.id.to_string();
             let object = Object { kind: "template", id: &text, name: &template.content.name };
             let task_wanted = Wanted {
                 saga: PUBLISH,
                 title: "Publishing Layered Image",
-                description: format!("Publishing {} as {}.", template.content.name, parameters.shipment.name),
+                description: format!("Publishing {}.", template.content.name),
                 object,
                 parameters,
             };
             self.enqueue(&mut change, task, task_wanted).await?;
-            let detail = serde_json::json!({ "image": image, "revision": template.revision, "task": task });
-            change.audit(Action::PublishTemplates, object, &detail).await?;
+            if explicit {
+                let statement = Statement::new("UPDATE tasks SET claims = $2 WHERE id = $1")
+                    .bind(task.to_string())
+                    .bind(disk);
+                change.execute(statement).await?;
+            }
+            let detail = serde_json::json!({ "image": image, "revision": template.revision, "task": task,
+                "override_reason": override_reason });
+            let also = [("image", image.to_string())];
+            change.audit_touching(Action::PublishTemplates, object, &also, &detail).await?;
             tasks.push(PublishingTask { template_id: template.id, image_id: image, task_id: task });
         }
         invalid.finish()?;
@@ -110,7 +137,7 @@ impl App {
         field: &str,
         template: &Template,
         wanted: &PublishTemplate,
-        all: &PublishTemplates,
+        override_reason: Option<&str>,
         call: &Call,
     ) -> Result<Result<Publish, Invalid>, Refusal> {
         let content = &template.content;
@@ -139,7 +166,9 @@ impl App {
             return Ok(Err(invalid));
         }
         let disk = wanted.disk.as_ref().or(content.disk.name.as_ref());
-        let disk = disk.cloned().unwrap_or_else(|| format!("{name}.{}", extension(format)));
+        let default_name = disk.is_none();
+        let disk =
+            disk.cloned().unwrap_or_else(|| format!("{name}-r{}.{}", template.revision, extension(format)));
         let disk: DiskName = match disk_name(&format!("{field}.disk"), &disk) {
             Ok(disk) => disk,
             Err(invalid) => return Ok(Err(invalid)),
@@ -161,13 +190,21 @@ impl App {
                 RecoveryRule::Drop => Some(Recovery::Drop),
                 RecoveryRule::Refuse => None,
             },
-            override_reason: all.override_reason.clone(),
+            override_reason: override_reason.map(str::to_owned),
             configuration: configuration.id,
             connector,
             shipment: Shipment { purpose: Purpose::Publish, name: disk, format },
+            default_name,
+            named: true,
             published_by: call.actor.name.clone(),
         }))
     }
+}
+
+/// The task that is under way and has claimed a disk.
+async fn claimed_by(change: &mut Change<'_>, claim: &str) -> Result<Option<TaskId>, Refusal> {
+    let statement = Statement::new("SELECT id FROM tasks WHERE claims = $1 AND ended_at IS NULL").bind(claim);
+    change.optional(statement).await?.map(|row| super::super::id(&row, "id")).transpose()
 }
 
 fn extension(format: Format) -> &'static str {
@@ -181,22 +218,31 @@ fn extension(format: Format) -> &'static str {
 }
 
 /// Every version that goes in, with its digest, for the record of the image.
-async fn layers(rows: &mut impl Rows, template: &Template) -> Result<serde_json::Value, Refusal> {
+async fn layers(rows: &mut impl Rows, template: &Template) -> Result<Vec<ImageLayer>, Refusal> {
     let content = &template.content;
-    let parts = [(LayerKind::Os, &content.os.layer, &content.os.version, content.os.version_id)]
-        .into_iter()
-        .chain(content.apps.iter().map(|app| (LayerKind::App, &app.layer, &app.version, app.version_id)))
-        .chain(content.platform.iter().map(|p| (LayerKind::Platform, &p.layer, &p.version, p.version_id)));
-    let mut found = Vec::new();
-    for (kind, layer, version, id) in parts {
-        let statement = Statement::new("SELECT digest FROM versions WHERE id = $1").bind(id.to_string());
-        let row = rows.optional(statement).await?;
-        let digest = row.map(|row| row.optional_text("digest")).transpose()?.flatten();
-        found.push(serde_json::json!({
-            "reference": reference::of_version(kind, layer, version),
-            "version_id": id,
-            "digest": digest,
-        }));
+    let layer = |kind, part: &LayerVersion| ImageLayer {
+        reference: reference::of_version(kind, &part.layer, &part.version),
+        layer_id: Some(part.layer_id),
+        version_id: Some(part.version_id),
+        digest: None,
+        priority: None,
+    };
+    let app = |app: &AppVersion| ImageLayer {
+        reference: reference::of_version(LayerKind::App, &app.layer, &app.version),
+        layer_id: Some(app.layer_id),
+        version_id: Some(app.version_id),
+        digest: None,
+        priority: Some(app.effective_priority()),
+    };
+    let mut layers = vec![layer(LayerKind::Os, &content.os)];
+    layers.extend(content.apps.iter().map(app));
+    layers.extend(content.platform.iter().map(|platform| layer(LayerKind::Platform, platform)));
+    let ids: Vec<VersionId> = layers.iter().filter_map(|layer| layer.version_id).collect();
+    for row in for_each_of(rows, "SELECT id, digest FROM versions WHERE id IN (?)", &ids).await? {
+        let id: VersionId = super::super::id(&row, "id")?;
+        if let Some(layer) = layers.iter_mut().find(|layer| layer.version_id == Some(id)) {
+            layer.digest = row.optional_text("digest")?;
+        }
     }
-    Ok(found.into())
+    Ok(layers)
 }

@@ -1,13 +1,14 @@
 //! Reports that the engine makes while somebody waits: conflicts between layers, differences, contents.
 
+use super::super::questions::BUSY;
 use super::super::templates::store;
-use super::super::{App, Call, Reason, Refusal, engine};
+use super::super::{App, Call, Reason, Refusal, picks};
 use super::packaging::composite;
 use super::stored::Stored;
+use crate::domain::layer::VersionState;
 use crate::domain::{Action, TemplateId, VersionId};
-use operation::{Failure, Silent};
+use operation::Failure;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use utoipa::IntoParams;
 use worker::{Job, Outcome};
 
@@ -49,6 +50,9 @@ impl App {
         query: &DiffQuery,
     ) -> Result<serde_json::Value, Refusal> {
         call.may(Action::DiffVersions)?;
+        for id in [from, query.to] {
+            self.refuse_not_captured(id).await?;
+        }
         let stored = Stored::read(&mut &self.db, &[from, query.to]).await?;
         let job = Job::Diff { from: stored.reference(from)?, to: stored.reference(query.to)? };
         match self.ask_engine(job).await? {
@@ -60,6 +64,7 @@ impl App {
     /// What is recorded of a version in the store: its changes of the registry, the programs that it installs.
     pub async fn version_report(&self, call: &Call, id: VersionId) -> Result<serde_json::Value, Refusal> {
         call.may(Action::VersionReport)?;
+        self.refuse_not_captured(id).await?;
         let stored = Stored::read(&mut &self.db, &[id]).await?;
         match self.ask_engine(Job::Show { reference: stored.reference(id)? }).await? {
             Outcome::Show(report) => serde_json::to_value(report).map_err(Refusal::internal),
@@ -67,9 +72,23 @@ impl App {
         }
     }
 
+    /// Refuses to look into a version of which the store has nothing yet.
+    async fn refuse_not_captured(&self, id: VersionId) -> Result<(), Refusal> {
+        let version = picks::version(&mut &self.db, id).await?;
+        let state = match version.state {
+            VersionState::Creating => "being made",
+            VersionState::Packaging => "in packaging",
+            VersionState::Finalizing => "being finalized",
+            VersionState::Failed => "failed",
+            VersionState::Deployable | VersionState::Deleting => return Ok(()),
+        };
+        let message = format!("{} is {state}: nothing is captured yet.", version.reference());
+        Err(Refusal::new(Reason::Conflict, "version-not-captured", message)
+            .hint("Look at it when it has been finalized."))
+    }
+
     pub(super) async fn ask_engine(&self, job: Job) -> Result<Outcome, Refusal> {
-        let engine = Arc::clone(&self.engine);
-        engine::blocking(move || engine.run(&job, &Silent, &|_| {})).await.map_err(refusal)
+        self.questions.ask(&self.engine, job).await.map_err(refusal)
     }
 }
 
@@ -78,6 +97,7 @@ fn refusal(failure: Failure) -> Refusal {
     let reason = match failure.code.as_str() {
         "not-found" => Reason::Missing,
         "internal" => Reason::Internal,
+        BUSY => Reason::Unavailable,
         _ => Reason::Conflict,
     };
     Refusal { reason, failure, fields: Vec::new() }

@@ -65,7 +65,7 @@ impl Step<App> for Begin {
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
         let DeleteVersion { version, was, .. } = parameters(at)?;
         if was == VersionState::Packaging {
-            return work::change(at, &work::packaging_again(version.version)).await;
+            return work::change(at, &work::packaging_again(at, version.version)).await;
         }
         work::change(at, &[work::set_state(version.version, was.as_str())]).await
     }

@@ -6,9 +6,8 @@
 use super::leftover::Leftover;
 use super::{steps, work};
 use crate::app::{App, layouts};
-use crate::db::Statement;
 use crate::domain::ConfigurationId;
-use crate::tasks::{At, LogLevel, Saga, Stage, Step};
+use crate::tasks::{At, LogLevel, Saga, Stage, Step, change_task};
 use async_trait::async_trait;
 use connectors::{Connector, DiskName, Folder};
 use layering::report::{ExchangeState, ExportLayersReport};
@@ -246,7 +245,7 @@ impl Step<App> for Tell {
         let location = written["location"].as_str().unwrap_or_default();
         let text =
             format!("{versions} layer versions are in the folder {location}, {there} of them from before.");
-        let told = Statement::new("UPDATE tasks SET description = $2, location = $3 WHERE id = $1")
+        let told = change_task(at.env.clock.now(), "description = $3, location = $4 WHERE id = $2")
             .bind(at.task.id.to_string())
             .bind(text)
             .bind(location);

@@ -3,6 +3,7 @@
 use super::steps;
 use super::work::{self, FetchedDisk, VersionInStore};
 use crate::app::App;
+use crate::app::versions::PackagingView;
 use crate::db::Statement;
 use crate::domain::ConfigurationId;
 use crate::domain::layer::PlatformTypes;
@@ -42,6 +43,9 @@ pub(in crate::app) struct FinalizeVersion {
     pub(in crate::app) override_reason: Option<String>,
     /// The OS version that it was made on, to be remembered.
     pub(in crate::app) os_version: String,
+    /// What was on the packaging disk, for people, to be remembered.
+    #[serde(default)]
+    pub(in crate::app) packaging: Option<PackagingView>,
 }
 
 pub(super) fn saga() -> Saga<App> {
@@ -102,7 +106,7 @@ impl Step<App> for MachineOff {
 
     async fn undo(&self, at: &At<'_, App>) -> Result<(), Failure> {
         // What went wrong is for the person at the packaging machine to put right, and then to finalize again.
-        work::change(at, &work::packaging_again(parameters(at)?.version.version)).await
+        work::change(at, &work::packaging_again(at, parameters(at)?.version.version)).await
     }
 }
 
@@ -197,6 +201,7 @@ impl Step<App> for Record {
         let summary: Summary = at.output("capture")?;
         let provenance = serde_json::json!({
             "os_version": parameters.os_version,
+            "packaging": parameters.packaging,
             "composite": parameters.composite,
             "override_reason": parameters.override_reason,
             "task": at.task.id,

@@ -23,7 +23,7 @@ pub(super) use export_layers::{EXPORT_LAYERS, ExportLayersTask};
 pub(super) use finalize_version::{FINALIZE_VERSION, FinalizeVersion};
 pub(super) use import_layers::{IMPORT_LAYERS, ImportLayersTask, Incoming};
 pub(super) use import_os::{IMPORT_OS, ImportOs};
-pub(super) use publish::{PUBLISH, Publish};
+pub(super) use publish::{PUBLISH, Publish, claim};
 pub(super) use work::VersionInStore;
 
 use super::App;

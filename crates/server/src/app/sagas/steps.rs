@@ -34,8 +34,25 @@ struct Source {
 /// Parameters of sagas that deliver a disk.
 #[derive(Debug, Serialize, Deserialize)]
 struct Delivery {
-    configuration: ConfigurationId,
     shipment: Shipment,
+}
+
+/// The step in which a saga decides under which name a disk is delivered, if it does.
+pub(super) const NAME: &str = "name";
+
+/// Whether it does.
+#[derive(Debug, Serialize, Deserialize)]
+struct Named {
+    #[serde(default)]
+    named: bool,
+}
+
+/// What the task delivers.
+pub(super) fn shipment(at: &At<'_, App>) -> Result<Shipment, Failure> {
+    match at.parameters::<Named>()?.named {
+        true => at.output(NAME),
+        false => Ok(at.parameters::<Delivery>()?.shipment),
+    }
 }
 
 /// Where the task works.
@@ -186,7 +203,7 @@ impl Step<App> for Deliver {
     }
 
     async fn run(&self, at: &At<'_, App>) -> Result<Value, Failure> {
-        let Delivery { configuration, shipment } = at.parameters()?;
+        let (configuration, shipment) = (there(at)?, shipment(at)?);
         let file: PathBuf = at.output(self.written_by)?;
         Ok(serde_json::json!(work::deliver(at, configuration, &shipment, &file).await?))
     }
@@ -202,13 +219,13 @@ impl Step<App> for Deliver {
 
 /// Takes back what was written, or delivered.
 pub(super) async fn withdraw(at: &At<'_, App>) -> Result<(), Failure> {
-    let Delivery { configuration, shipment } = at.parameters()?;
+    let (configuration, shipment) = (there(at)?, shipment(at)?);
     work::withdraw(at, configuration, &shipment).await
 }
 
 /// Hands that to the clean-up.
 pub(super) async fn leave_delivery(at: &At<'_, App>, failure: &Failure) -> Result<bool, Failure> {
-    let Delivery { configuration, shipment } = at.parameters()?;
+    let (configuration, shipment) = (there(at)?, shipment(at)?);
     work::leave(at, Leftover::Delivery { configuration, key: work::key(at)?, shipment }, failure).await
 }
 

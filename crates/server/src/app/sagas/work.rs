@@ -7,7 +7,7 @@ use crate::app::{App, Refusal, engine};
 use crate::db::{DbError, Statement, Tx};
 use crate::domain::layer::LayerKind;
 use crate::domain::{ConfigurationId, LayerId, VersionId};
-use crate::tasks::{At, LogLevel, stopped};
+use crate::tasks::{At, LogLevel, change_task, stopped};
 use connectors::{Connector, Delivered, DiskName, DiskStamp, OperationKey, Placement, Shipment, Watch};
 use layering::report::{Summary, Warning};
 use operation::{Explain, Failure, Silent};
@@ -369,11 +369,7 @@ pub(super) fn log_warnings(at: &At<'_, App>, warnings: &[Warning]) {
 
 /// Says what is going on.
 pub(super) async fn describe(at: &At<'_, App>, text: &str) -> Result<(), Failure> {
-    let statement = Statement::new("UPDATE tasks SET description = $2, changed_at = $3 WHERE id = $1")
-        .bind(at.task.id.to_string())
-        .bind(text)
-        .bind(at.env.clock.now().millis());
-    change(at, &[statement]).await
+    change(at, &[described(at, text)]).await
 }
 
 /// Changes rows in one transaction, which only the holder of the task can.
@@ -389,7 +385,7 @@ pub(super) async fn change(at: &At<'_, App>, statements: &[Statement<'_>]) -> Re
 pub(super) async fn commit(at: &At<'_, App>, statements: &[Statement<'_>]) -> Result<(), Failure> {
     let mut tx = at.task.fence.change().await?;
     let committed =
-        Statement::new("UPDATE tasks SET committed = TRUE WHERE id = $1 AND (committed OR NOT stop_asked)")
+        change_task(at.env.clock.now(), "committed = TRUE WHERE id = $2 AND (committed OR NOT stop_asked)")
             .bind(at.task.id.to_string());
     if execute(&mut tx, committed).await? == 0 {
         return Err(stopped());
@@ -413,12 +409,13 @@ pub(super) fn set_state(version: VersionId, state: &'static str) -> Statement<'s
 }
 
 /// The statements that put a version into packaging again: its first task waits again for a person.
-pub(super) fn packaging_again(version: VersionId) -> [Statement<'static>; 2] {
+pub(super) fn packaging_again(at: &At<'_, App>, version: VersionId) -> [Statement<'static>; 2] {
     [
         set_state(version, "packaging"),
-        Statement::new(
-            "UPDATE tasks SET state = 'action-required', next_action = 'finalize' WHERE kind = $2 \
-             AND object_kind = 'version' AND object_id = $1 AND state = 'done'",
+        change_task(
+            at.env.clock.now(),
+            "state = 'action-required', next_action = 'finalize' WHERE kind = $3 \
+             AND object_kind = 'version' AND object_id = $2 AND state = 'done'",
         )
         .bind(version.to_string())
         .bind(super::CREATE_VERSION),
@@ -448,8 +445,9 @@ pub(super) fn tell(at: &At<'_, App>, delivered: &Delivered, next: Option<&str>) 
     let link = delivered.location.link.as_ref();
     let links: Vec<TaskLink> =
         link.map(|url| TaskLink { title: "Open".to_owned(), url: url.clone() }).into_iter().collect();
-    Statement::new(
-        "UPDATE tasks SET description = $2, location = $3, links = $4, next_action = $5 WHERE id = $1",
+    change_task(
+        at.env.clock.now(),
+        "description = $3, location = $4, links = $5, next_action = $6 WHERE id = $2",
     )
     .bind(at.task.id.to_string())
     .bind(delivered.description.as_str())
@@ -472,7 +470,7 @@ pub(super) fn deployable(version: VersionId, contents: &Summary, provenance: &Va
 
 /// The statement that says what the task has come to.
 pub(super) fn described(at: &At<'_, App>, text: impl Into<String>) -> Statement<'static> {
-    Statement::new("UPDATE tasks SET description = $2 WHERE id = $1")
+    change_task(at.env.clock.now(), "description = $3 WHERE id = $2")
         .bind(at.task.id.to_string())
         .bind(text.into())
 }

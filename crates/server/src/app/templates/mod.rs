@@ -7,7 +7,7 @@ mod wanted;
 mod warnings;
 
 pub use file::{FileApp, FileFormat, TemplateFile};
-pub use revisions::{CompareQuery, RevisionContent, RevisionFilter, RevisionView};
+pub use revisions::{CompareQuery, RevisionContent, RevisionFilter, RevisionView, TemplateDiffQuery};
 pub use wanted::{AppPick, NewTemplate, TemplateChange};
 pub use warnings::Warning;
 

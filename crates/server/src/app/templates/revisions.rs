@@ -60,6 +60,16 @@ pub struct CompareQuery {
     pub to: i64,
 }
 
+/// With which other template.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateDiffQuery {
+    /// The other template.
+    #[param(value_type = String)]
+    pub to: TemplateId,
+}
+
 const LISTING: Listing = Listing {
     select: "SELECT template_id, revision, author, comment, created_at FROM template_revisions",
     id: "template_id",
@@ -131,6 +141,21 @@ impl App {
         let rows = &mut &self.db;
         let before = read(rows, id, query.from).await?;
         let after = read(rows, id, query.to).await?;
+        Ok(Comparison::of(&before.content, &after.content))
+    }
+
+    /// What differs between two templates as they are now.
+    pub async fn diff_templates(
+        &self,
+        call: &Call,
+        id: TemplateId,
+        query: &TemplateDiffQuery,
+    ) -> Result<Comparison, Refusal> {
+        call.may(Action::DiffTemplates)?;
+        // A change that is dropped: what is read of a template is of one moment.
+        let mut change = self.begin(call).await?;
+        let before = store::read(&mut change, id).await?;
+        let after = store::read(&mut change, query.to).await?;
         Ok(Comparison::of(&before.content, &after.content))
     }
 

@@ -80,7 +80,8 @@ pub struct DiskSettings {
     pub bytes: Option<i64>,
     /// Its format.
     pub format: DiskFormat,
-    /// The name of its file, with folders in front; without it the template's name.
+    /// The name of its file, with folders in front, which has to be free each time. Without it an image gets a name of
+    /// its own: that of the template with its revision, and a number when there is such a file.
     #[serde(default)]
     #[schema(max_length = 1024)]
     pub name: Option<String>,

@@ -3,7 +3,7 @@
 mod assignment;
 mod content;
 mod publish;
-mod revision;
+pub(super) mod revision;
 
 use super::amounts::time;
 use super::{Context, Done, LimitArgs, Run, input, list, tag};
@@ -32,6 +32,7 @@ pub(in crate::cli) enum Command {
     Revisions(revision::RevisionsArgs),
     Revision(revision::RevisionArgs),
     Compare(revision::CompareArgs),
+    Diff(revision::DiffArgs),
     Restore(revision::RestoreArgs),
     Export(ExportArgs),
     Import(ImportArgs),
@@ -127,6 +128,7 @@ impl Run for Command {
             Command::Revisions(args) => args.run(context).await,
             Command::Revision(args) => args.run(context).await,
             Command::Compare(args) => args.run(context).await,
+            Command::Diff(args) => args.run(context).await,
             Command::Restore(args) => args.run(context).await,
             Command::Export(args) => args.run(context).await,
             Command::Import(args) => args.run(context).await,

@@ -18,7 +18,7 @@ pub(in crate::cli) struct PublishArgs {
     /// The templates
     #[arg(value_name = "TEMPLATE", required = true)]
     templates: Vec<String>,
-    /// Name of the image's file this time, when there is one template
+    /// Name of the image's file this time, when there is one template; it has to be free
     #[arg(long, value_name = "FILE")]
     disk: Option<String>,
     /// Publish although a layer brings files of which the OS version has newer ones, for this reason

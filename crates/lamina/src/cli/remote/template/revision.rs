@@ -5,7 +5,7 @@ use super::super::{Context, Done, LimitArgs, list, tag};
 use super::{Content, show};
 use crate::printer::page::{Page, STRONG, Styled, Visible};
 use clap::Args;
-use client::types::{AppVersion, Comparison};
+use client::types::{AppVersion, Comparison, FieldChange};
 use serde_json::Value;
 use std::io;
 
@@ -42,6 +42,19 @@ pub(in crate::cli) struct CompareArgs {
     /// The later revision; the present one when absent
     #[arg(value_name = "TO")]
     to: Option<i64>,
+}
+
+/// Compare two templates as they are now
+///
+/// Lines begin with + (only the second has the app), - (only the first) or ~ (both have it, differently).
+#[derive(Args)]
+pub(in crate::cli) struct DiffArgs {
+    /// First template
+    #[arg(value_name = "TEMPLATE")]
+    from: String,
+    /// Second template
+    #[arg(value_name = "TEMPLATE")]
+    to: String,
 }
 
 /// Make a template what it was in an earlier revision; that is a new revision
@@ -110,19 +123,21 @@ impl CompareArgs {
     }
 }
 
+impl DiffArgs {
+    pub(super) async fn run(self, context: &Context) -> Done {
+        let (from, to) = (context.template(&self.from).await?, context.template(&self.to).await?);
+        let request = context.api.diff_templates().id(from.id.to_string()).to(to.id.to_string());
+        let comparison = request.send().await?.into_inner();
+        context.show(&comparison, |page| differences(&comparison, page))
+    }
+}
+
 fn differences(comparison: &Comparison, page: &mut Page<'_>) -> io::Result<()> {
     let Comparison { apps_added, apps_changed, apps_removed, fields } = comparison;
     if apps_added.is_empty() && apps_changed.is_empty() && apps_removed.is_empty() && fields.is_empty() {
         return page.line("Both are the same.");
     }
-    for field in fields {
-        page.line(format_args!(
-            "~ {}: {} -> {}",
-            Visible(&field.field),
-            value(&field.before),
-            value(&field.after)
-        ))?;
-    }
+    field_changes(fields, page)?;
     let app = |app: &AppVersion| {
         let priority = app.priority.map(|priority| format!(" (priority {priority})")).unwrap_or_default();
         format!("app {}@{}{priority}", Visible(&app.layer), Visible(&app.version))
@@ -135,6 +150,19 @@ fn differences(comparison: &Comparison, page: &mut Page<'_>) -> io::Result<()> {
     }
     for added in apps_added {
         page.line(format_args!("+ {}", app(added)))?;
+    }
+    Ok(())
+}
+
+/// Fields that differ, below each other.
+pub(in crate::cli::remote) fn field_changes(fields: &[FieldChange], page: &mut Page<'_>) -> io::Result<()> {
+    for field in fields {
+        page.line(format_args!(
+            "~ {}: {} -> {}",
+            Visible(&field.field),
+            value(&field.before),
+            value(&field.after)
+        ))?;
     }
     Ok(())
 }
