@@ -185,6 +185,9 @@ async fn fill(directory: &Path) -> Result<String, Failure> {
         .bind(os.as_str());
         tx.execute(row).await?;
     }
+    let objects = "INSERT INTO audit_objects (audit_id, object_kind, object_id) SELECT id, object_kind, object_id \
+                   FROM audit WHERE NOT EXISTS (SELECT 1 FROM audit_objects o WHERE o.audit_id = audit.id)";
+    tx.execute(Statement::new(objects)).await?;
     let task = TaskId::new().to_string();
     let row = Statement::new(
         "INSERT INTO tasks (id, kind, title, state, object_kind, object_id, object_name, description, links, \
