@@ -52,6 +52,22 @@ async fn an_examination_finds_what_is_wrong_and_says_what_to_do(rig: Rig) {
     let store = report["findings"].as_array().unwrap().iter().find(|f| f["check"] == "store").unwrap();
     assert!(store["message"].as_str().unwrap().contains("os:Windows@1"), "{store}");
 
+    // A task that fails for ever at what cannot be undone.
+    let task = Statement::new(
+        "INSERT INTO tasks (id, kind, title, state, object_kind, object_id, object_name, description, links, \
+         owner_name, address, saga, stop_asked, committed, generation, lease_until, created_at, changed_at) \
+         VALUES ('t', 'delete-version', 'Delete Version', 'running', 'version', 'v', 'v', '', '[]', 'Ann', '-', '{}', \
+         FALSE, TRUE, 1, 9000000000000, 0, 0)",
+    );
+    rig.app.db().execute(task).await.unwrap();
+    for number in 0..10_i64 {
+        let line = Statement::new(
+            "INSERT INTO task_log (task_id, number, at, level, text) VALUES ('t', $1, 0, 'warning', '')",
+        );
+        rig.app.db().execute(line.bind(number)).await.unwrap();
+    }
+    assert_eq!(states(&rig.get("/doctor").await.ok().body, "tasks"), ["problem"]);
+
     let reader = rig.user("Reader", &["read-only"]).await;
     rig.ask_as(&reader, Method::GET, "/doctor", Value::Null, &[]).await.refused(403, "forbidden");
 }

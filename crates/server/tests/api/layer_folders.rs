@@ -221,6 +221,9 @@ async fn a_folder_that_is_broken_or_hostile_is_refused_with_the_reason(rig: Rig)
     let away = store.with_extension("away");
     shop.rig.stop().await;
     fs::rename(&store, &away).unwrap();
+    worker::run(&store, worker::Job::Init, &operation::Silent).unwrap();
+    // A server works with its own store alone.
+    fs::copy(away.join("lamina-server"), store.join("lamina-server")).unwrap();
     shop.rig.start_again().await;
     shop.rig.log_in().await;
     let importing = shop.rig.ask(Method::POST, "/layer-imports", import.clone()).await.created();

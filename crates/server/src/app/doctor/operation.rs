@@ -13,6 +13,8 @@ use worker::{Job, Outcome};
 const NAMED: usize = 5;
 /// Seconds after which a task whose lease nobody took is not just between two servers.
 const ABANDONED: i64 = 300;
+/// Failed tries after which a task that still runs is one to look at.
+const AGAIN: i64 = 10;
 
 impl App {
     /// Whether the engine starts, and the store holds what the database says.
@@ -135,7 +137,24 @@ impl App {
         let abandoned = count(self.db.optional(abandoned).await?)?;
         let leftovers = Statement::new("SELECT COUNT(*) AS number FROM leftovers WHERE tries > 1");
         let leftovers = count(self.db.optional(leftovers).await?)?;
+        let again = Statement::new(
+            "SELECT title FROM tasks t WHERE state = 'running' AND $1 <= \
+             (SELECT COUNT(*) FROM task_log g WHERE g.task_id = t.id AND g.level = 'warning') \
+             ORDER BY created_at LIMIT $2",
+        )
+        .bind(AGAIN)
+        .bind(NAMED as i64);
+        let again = self.db.all(again).await?;
+        let again: Vec<String> =
+            again.iter().map(|row| row.text("title")).collect::<Result<_, _>>().map_err(Refusal::from)?;
         let mut findings = Vec::new();
+        if !again.is_empty() {
+            findings.push(Finding::problem(
+                Check::Tasks,
+                format!("These tasks try the same again and again: {}.", again.join(", ")),
+                "Their logs say what fails. They go on when that is mended; meanwhile others may wait for a turn.",
+            ));
+        }
         if abandoned > 0 {
             findings.push(Finding::problem(
                 Check::Tasks,
