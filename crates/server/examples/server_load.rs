@@ -205,10 +205,9 @@ async fn fill(directory: &Path) -> Result<String, Failure> {
 async fn pages(client: &Client, base: &str, path: &str, least: usize) -> Result<Vec<f64>, Failure> {
     let (mut times, mut seen, mut cursor) = (Vec::new(), 0, None::<String>);
     loop {
-        let mut request = client.get(format!("{base}{path}"));
-        if let Some(cursor) = &cursor {
-            request = request.query(&[("cursor", cursor)]);
-        }
+        // Cursors are of letters that need no escaping.
+        let at = cursor.as_ref().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let request = client.get(format!("{base}{path}{at}"));
         let begun = Instant::now();
         let page: Value = request.send().await?.error_for_status()?.json().await?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
